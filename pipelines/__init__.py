@@ -1,0 +1,1 @@
+"""Meetlat: survey exports in, benchmark datasets out. Importing the package does nothing."""

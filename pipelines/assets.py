@@ -1,0 +1,195 @@
+"""The Dagster assets: one a source, one a table, and the release. Each calls one function of `Build`.
+
+What is made, from what and whether it is right is decided in `plan.py` and `models.py`; this module
+only tells Dagster about it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipelines.contracts import Contract
+from pipelines.errors import MeetlatError
+from pipelines.models import CheckFailed, Model
+from pipelines.parts import digest
+
+OWNERS = ["team:meetlat"]
+RELEASE = dg.AssetKey("release")
+WAREHOUSE = "warehouse"
+
+
+def source_key(source: str) -> dg.AssetKey:
+    return dg.AssetKey(["staged", source])
+
+
+def table_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(name.split("."))
+
+
+def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
+    """Stages the deliveries of one source and compares them with each other."""
+    key = source_key(name)
+
+    @dg.asset(
+        key=key,
+        group_name="sources",
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        description=f"{contract.title} (raw/{name}): every delivery staged as typed answers, with its receipt.",
+        check_specs=[
+            dg.AssetCheckSpec("deliveries_accepted", key, description="every delivery could be read"),
+            dg.AssetCheckSpec("deliveries_present", key, description="no published delivery is gone or changed"),
+        ],
+        required_resource_keys={"build"},
+        tags={"monitor": contract.monitor, "provenance": contract.provenance},
+    )
+    def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        build = context.resources.build
+        source = build.inputs.sources[name]
+        try:
+            accepted = build.accepted(source)
+            build.superseded(source)
+        except MeetlatError as error:
+            raise _failed(build, error) from None
+        refused = [build.refused[d.path] for d in source.deliveries if d.path in build.refused]
+        return dg.MaterializeResult(
+            metadata={
+                "deliveries": len(accepted),
+                "refused": "\n".join(refused) or "none",
+                "dagster/row_count": sum(part.facts["rows"]["answer"] for _, part in accepted),
+                "responses": sum(part.facts["rows"]["response"] for _, part in accepted),
+                "quarantined": sum(part.facts["rows"]["quarantine"] for _, part in accepted),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    passed=not refused,
+                    check_name="deliveries_accepted",
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description="\n".join(refused) or "all read",
+                ),
+                dg.AssetCheckResult(
+                    passed=source.stopped is None,
+                    check_name="deliveries_present",
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=source.stopped or "all present",
+                ),
+            ],
+        )
+
+    return stage
+
+
+def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
+    """Makes the parts of one table. Behind a failed check nothing is made."""
+    key = table_key(model.name)
+    deps = {table_key(u) for u in model.upstreams if u.split(".")[0] not in ("staged", "reference")}
+    if any(u.startswith("staged.") for u in model.upstreams):
+        deps |= {source_key(s) for s in sources}
+    names = [("grain", f"one row per {', '.join(model.grain)}"), *((c.name, c.text) for c in model.checks)]
+
+    @dg.asset(
+        key=key,
+        deps=sorted(deps),
+        group_name=model.layer,
+        kinds={"duckdb", "sql", "parquet"},
+        owners=OWNERS,
+        description=model.text,
+        code_version=digest(model.canonical)[:16],
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                columns=[dg.TableColumn(c.name, c.type, description=c.text) for c in model.columns]
+            ),
+            "dagster/table_name": f"{WAREHOUSE}.{model.name}",
+            "grain": ", ".join(model.grain),
+            "file": f"sql/{model.layer}/{model.path.name}",
+        },
+        check_specs=[dg.AssetCheckSpec(n, key, description=text, blocking=True) for n, text in names],
+        required_resource_keys={"build"},
+    )
+    def make(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        build = context.resources.build
+        try:
+            parts = build.parts(model.name)
+        except CheckFailed as failed:
+            yield from _check_results(key, [failed.results])
+            raise _failed(build, failed) from None
+        except MeetlatError as error:
+            raise _failed(build, error) from None
+        metadata = {"dagster/row_count": sum(p.facts["rows"] for p in parts), "parts": len(parts)}
+        if model.layer == "mart":
+            metadata["preview"] = dg.MetadataValue.md(_preview(parts[0].file(), model))
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield from _check_results(key, [p.facts["checks"] for p in parts])
+
+    return make
+
+
+def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
+    """Publishes. The only asset that changes what readers see."""
+
+    @dg.asset(
+        key=RELEASE,
+        deps=[table_key(m.name) for m in tables if not m.working],
+        group_name="release",
+        kinds={"duckdb", "parquet"},
+        owners=OWNERS,
+        description="The published release: DuckDB files, Parquet and metadata, swapped in as one.",
+        check_specs=[
+            dg.AssetCheckSpec("gate", RELEASE, description="no source lost more answers than it may", blocking=True)
+        ],
+        required_resource_keys={"build"},
+    )
+    def publish(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from pipelines import release
+
+        build = context.resources.build
+        try:
+            build.published = release.publish(build)
+        except MeetlatError as error:
+            yield dg.AssetCheckResult(passed=False, check_name="gate", asset_key=RELEASE, description=str(error))
+            raise _failed(build, error) from None
+        yield dg.MaterializeResult(
+            asset_key=RELEASE,
+            metadata={
+                "release": build.published.id,
+                "folder": dg.MetadataValue.path(str(build.published.folder)),
+                "refused_deliveries": len(build.refused),
+            },
+        )
+        yield dg.AssetCheckResult(passed=True, check_name="gate", asset_key=RELEASE)
+
+    return publish
+
+
+def _failed(build: Any, error: MeetlatError) -> dg.Failure:
+    build.failure = error
+    return dg.Failure(description=str(error), allow_retries=False)
+
+
+def _check_results(key: dg.AssetKey, of_parts: list[list[dict[str, Any]]]) -> Iterator[dg.AssetCheckResult]:
+    """One result a check over all parts of a table."""
+    for results in zip(*of_parts, strict=True):
+        failed = [r["found"] for r in results if not r["passed"]]
+        yield dg.AssetCheckResult(
+            passed=not failed,
+            check_name=results[0]["name"],
+            asset_key=key,
+            description="; ".join(failed) or results[0]["text"],
+        )
+
+
+def _preview(file: Any, model: Model) -> str:
+    """The first rows of a mart as Markdown. Marts hold estimates of groups, never of persons."""
+    import duckdb
+
+    wanted = ("period_code", "sector_code", "channel_code", "measure_code", "value", "n_answers", "ci_low", "ci_high")
+    shown = [c.name for c in model.columns if c.name in wanted]
+    with duckdb.connect() as con:
+        where = "WHERE period_type = 'year'" if any(c.name == "period_type" for c in model.columns) else ""
+        rows = con.execute(
+            f"SELECT {', '.join(shown)} FROM read_parquet($1) {where} ORDER BY ALL LIMIT 12", [str(file)]
+        ).fetchall()
+    lines = [f"| {' | '.join(shown)} |", f"|{'---|' * len(shown)}"]
+    lines += ["| " + " | ".join(f"{v:.2f}" if isinstance(v, float) else str(v) for v in row) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""The `meetlat` command: reads arguments, calls one function, prints what it gave.
+
+Tables go to standard output, progress and errors to standard error. Everything heavy is imported by
+the command that needs it, so that `--help` is quick.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.errors import MeetlatError
+
+app = typer.Typer(
+    help="Customer-experience benchmarks from raw survey exports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command; what can go wrong ends in a sentence and a status, never in a traceback."""
+    try:
+        app()
+    except MeetlatError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped; what was published before still stands.", file=sys.stderr)
+        sys.exit(1)
+
+
+# --- refreshing ----------------------------------------------------------------------------------
+
+
+@app.command()
+def refresh(
+    full: Annotated[bool, typer.Option("--full", help="Run every step, also those with nothing new.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what would run and why; change nothing.")] = False,
+    select: Annotated[
+        str | None, typer.Option("--select", metavar="TABLE", help="Make one table's parts; publish nothing.")
+    ] = None,
+) -> None:
+    """Stage what is new, rebuild what depends on it, publish a release."""
+    from pipelines import plan, settings
+    from pipelines import refresh as refreshing
+
+    here = settings.load()
+    if explain:
+        _explain(plan.look(here))
+        return
+    with _progress() as report:
+        if select:
+            build = refreshing.make(here, select, report)
+            print(f"{select}: {sum(p.facts['rows'] for p in build.parts(select)):,} rows; nothing was published.")
+            return
+        try:
+            outcome = refreshing.run(here, report, full)
+        except MeetlatError as error:
+            refreshing.remember(here, refreshing.NOTHING_PUBLISHED, [str(error)])
+            _tell(refreshing.notify(here, "Meetlat: nothing published", str(error)))
+            raise
+    refreshing.remember(here, outcome.status, outcome.trouble)
+    from pipelines import report as reporting
+
+    reporting.after_refresh(here, outcome)
+    for sentence in outcome.trouble:
+        print(sentence, file=sys.stderr)
+    if outcome.status == refreshing.WITHOUT_SOME:
+        title = "Meetlat: published without some deliveries" if outcome.is_new else "Meetlat: deliveries still missing"
+        _tell(refreshing.notify(here, title, "\n".join(outcome.trouble)))
+    sys.exit(outcome.status)
+
+
+def _explain(inputs: "plan.Inputs") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from pipelines import plan
+
+    current = plan.manifest(inputs.settings)
+    if current.get("release_id") == inputs.release_id:
+        print(f"Nothing new: release {inputs.release_id} stands on what is there.")
+        return
+    for source in inputs.sources.values():
+        if source.stopped:
+            print(source.stopped)
+    reasons = plan.stale(inputs)
+    for name, why in reasons.items():
+        print(f"{name}: {why}")
+    print(f"release: {inputs.release_id} would be published" + ("" if reasons else "; every part of it exists"))
+
+
+def _tell(sentence: str | None) -> None:
+    if sentence:
+        print(sentence, file=sys.stderr)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A line on the terminal that says what is being done; nothing where there is no terminal."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("looking at raw/") as status:
+        yield lambda text: status.update(text)
+
+
+@app.command()
+def check() -> None:
+    """Check everything that can be wrong before data is touched: contracts, SQL headers, references."""
+    from pipelines import contracts, deliveries, models, plan, reference, settings
+
+    here = settings.load()
+    agreed = {f.name: contracts.load(f) for f in deliveries.sources(here.raw)}
+    lists = reference.load(here.raw, agreed)
+    if faults := reference.faults(lists, agreed):
+        raise MeetlatError("\n".join(faults))
+    for name, contract in agreed.items():
+        for question in contract.questions.values():
+            reference.measure(lists, question.measure, name)
+    tables = models.load(here.sql)
+    models.bind(tables, plan.bare_tables())
+    print(f"{len(agreed)} contracts, {len(tables)} models and {len(lists)} lists are in order.")
+
+
+@app.command()
+def accept(source: Annotated[str, typer.Argument(help="Name of the source.")]) -> None:
+    """Confirm that a delivery is meant to be gone or changed, or that the gate may let a drop pass."""
+    from pipelines import plan, settings
+
+    print(plan.accept(settings.load(), source))
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+@app.command()
+def status() -> None:
+    """What is in the current release, how fresh it is, which deliveries, how the last refresh ended."""
+    from pipelines import report, settings
+
+    report.status(settings.load())
+
+
+@app.command()
+def show(
+    table: Annotated[str, typer.Argument(help="Such as mart.channel_rating.")],
+    rows: Annotated[int, typer.Option("--rows", "-n", help="Rows to show at most.")] = 20,
+) -> None:
+    """Show the first rows of a table of the current release."""
+    from pipelines import report, settings
+
+    report.show(settings.load(), table, rows)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="A SELECT over the tables of the release.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of a table.")] = False,
+) -> None:
+    """Run a query on the current release, read-only, with the restricted tables."""
+    from pipelines import report, settings
+
+    report.query(settings.load(), sql, csv)
+
+
+@app.command()
+def quarantine(
+    source: Annotated[str | None, typer.Argument(help="Name of a source; all if left out.")] = None,
+) -> None:
+    """Show refused answers and rows by source and reason, and what would mend them."""
+    from pipelines import report, settings
+
+    report.quarantine(settings.load(), source)
+
+
+# --- samples -------------------------------------------------------------------------------------
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where the sources are written; a raw folder.")],
+    ratings: Annotated[int, typer.Option(min=4000, help="Customer ratings over the year 2011.")] = 420_000,
+    seed: Annotated[int, typer.Option(help="The same seed, the same bytes.")] = 2011,
+) -> None:
+    """Write the synthetic exports, their contracts and the ledger of what is truly in them."""
+    import shutil
+
+    from pipelines import settings
+    from pipelines.samples import klantcontact
+
+    klantcontact.write(folder, ratings, seed)
+    for written in sorted(folder.iterdir()):
+        contract = settings.PROJECT / "raw" / written.name / "contract.yml"
+        if contract.is_file() and not (written / "contract.yml").exists():
+            shutil.copyfile(contract, written / "contract.yml")
+    print(f"Wrote synthetic exports to {folder}; what is truly in them stands in {folder / '.ledger'}.")
+
+
+if __name__ == "__main__":
+    main()

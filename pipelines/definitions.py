@@ -1,0 +1,76 @@
+"""Everything Dagster sees, in one list: assets, the nightly job, its schedule and a sensor.
+
+How an asset does its work is in `assets.py`; how a refresh is run without Dagster's daemon is in
+`refresh.py`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipelines import assets, contracts, deliveries, models, settings
+
+_settings = settings.load()
+_models = list(models.load(_settings.sql).values())
+_contracts = {f.name: contracts.load(f) for f in deliveries.sources(_settings.raw)}
+
+nightly_refresh = dg.define_asset_job(
+    "nightly_refresh",
+    selection=dg.AssetSelection.all(),
+    description="Stage what is new, make what depends on it, publish a release.",
+)
+
+nightly = dg.ScheduleDefinition(
+    name="nightly",
+    job=nightly_refresh,
+    cron_schedule="15 4 * * *",  # 02:00 does not exist on one night a year and comes twice on another
+    execution_timezone="Europe/Amsterdam",
+)
+
+
+@dg.sensor(name="new_deliveries", job=nightly_refresh, minimum_interval_seconds=60)
+def new_deliveries(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Asks for a refresh when raw/ has changed since the last look, unless one is running."""
+    from pipelines import refresh
+
+    here = settings.load()
+    if holder := refresh.holder(here):
+        return dg.SkipReason(holder)
+    seen = refresh.listing(here)
+    if seen == context.cursor:
+        return dg.SkipReason("raw/ is as it was.")
+    context.update_cursor(seen)
+    return dg.RunRequest(run_key=seen)
+
+
+@dg.run_failure_sensor(name="tell_of_failure", monitored_jobs=[nightly_refresh])
+def tell_of_failure(context: dg.RunFailureSensorContext) -> None:
+    """Tells MEETLAT_NOTIFY of a failed run that Dagster started."""
+    from pipelines import refresh
+
+    refresh.notify(settings.load(), "Meetlat: nothing published", context.failure_event.message or "")
+
+
+@dg.resource(description="What this run depends on, looked up once, under the lock of the warehouse.")
+def build(context: dg.InitResourceContext) -> Iterator[Any]:
+    from pipelines import plan, refresh
+
+    here = settings.load()
+    with refresh.locked(here):
+        refresh.prepare(here)
+        yield plan.Build(plan.look(here), report=context.log.info if context.log else print)
+
+
+defs = dg.Definitions(
+    assets=[
+        *(assets.source_asset(name, contract) for name, contract in _contracts.items()),
+        *(assets.table_asset(model, list(_contracts)) for model in _models),
+        assets.release_asset(_models),
+    ],
+    jobs=[nightly_refresh],
+    schedules=[nightly],
+    sensors=[new_deliveries, tell_of_failure],
+    resources={"build": build},
+    executor=dg.in_process_executor,  # one process: DuckDB itself uses every core
+)

@@ -1,0 +1,306 @@
+"""One SQL file, one table: reading its contract, and running it.
+
+`sql/<layer>/<name>.sql` is a bare SELECT with its contract on top as comments. Its name is its path
+and its upstreams are read from its FROM clauses. When it runs, its columns are cast to the declared
+types, rows are ordered by the grain, and the part is thrown away if anything declared is not so.
+What parts it reads, and whether it need run at all, is decided by `plan.py`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+
+from pipelines import engine, estimates
+from pipelines.engine import quoted
+from pipelines.errors import MeetlatError
+from pipelines.parts import JSON
+from pipelines.settings import Settings
+
+TYPES = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "DATE", "TIMESTAMP")
+WORKING_TYPES = (*TYPES, "DECIMAL(38,0)")  # exact sums on the way; never published
+HEADLINE = ("monitor_code", "period_code", "audience_code", "sector_code", "channel_code", "measure_code")
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must be true of every row. With `upstream`, `condition` is a column whose values must stand there."""
+
+    name: str
+    condition: str
+    text: str
+    upstream: str | None = None
+
+
+@dataclass
+class Model:
+    """A table and its contract."""
+
+    name: str  # layer.table
+    path: Path
+    text: str
+    grain: list[str]
+    columns: list[Column]
+    checks: list[Check]
+    query: str
+    per_delivery: bool = False
+    restricted: bool = False  # respondent-level or cube: kept out of benchmark.duckdb
+    working: bool = False  # a step on the way: a part, but in no release
+    inherits: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    @property
+    def layer(self) -> str:
+        return self.name.split(".")[0]
+
+    @cached_property
+    def upstreams(self) -> list[str]:
+        """The tables that the query and the checks read, sorted."""
+        with duckdb.connect() as con:
+            (tree,) = con.execute("SELECT json_serialize_sql($1)", [self.query]).fetchall()[0]
+        document = json.loads(tree)
+        if document.get("error"):
+            raise MeetlatError(f"{self.path}: {document.get('error_message', 'not one SELECT')}.")
+        return sorted({*_tables(document), *(c.upstream for c in self.checks if c.upstream)})
+
+    @property
+    def canonical(self) -> JSON:
+        """What the rows depend on: the query without comments and layout, types, grain and checks."""
+        return [
+            " ".join(_tokens(self.query)),
+            [(c.name, c.type) for c in self.columns],
+            self.grain,
+            [(c.name, c.condition, c.upstream) for c in self.checks],
+        ]
+
+    @property
+    def documented(self) -> JSON:
+        """What else a release shows of the model."""
+        return [self.text, [c.text for c in self.columns], self.restricted, self.working]
+
+
+def _tables(node: JSON) -> Iterable[str]:
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE" and node.get("schema_name"):
+            yield f"{node['schema_name']}.{node['table_name']}"
+        for child in node.values():
+            yield from _tables(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _tables(child)
+
+
+def _tokens(query: str) -> list[str]:
+    pattern = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/|[^\s'\"]+?(?=--|/\*|['\"\s]|$)"
+    return [t for t in re.findall(pattern, query, re.DOTALL) if not t.startswith(("--", "/*"))]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def load(folder: Path) -> dict[str, Model]:
+    """Every model under `folder` by name, upstreams before those who read them.
+
+    Raises MeetlatError naming the file and the line of a header that says something impossible.
+    """
+    models = {m.name: m for m in (parse(path) for path in sorted(folder.glob("*/*.sql")))}
+    if not models:
+        raise MeetlatError(f"{folder} holds no SQL models; run meetlat from a checkout (pip install -e .).")
+    for model in models.values():
+        _inherit(model, models, ())
+        _verify(model)
+    return {name: models[name] for name in _sorted(models)}
+
+
+def parse(path: Path) -> Model:
+    """Read the header and the query of one file. Inherited columns are filled in by `load`."""
+    head, query = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith("--") and not query:
+            head.append((number, line[2:].strip()))
+        elif line.strip() or query:
+            query.append(line)
+    model = Model(f"{path.parent.name}.{path.stem}", path, "", [], [], [], "\n".join(query).strip().rstrip(";"))
+    prose = []
+    for number, line in head:
+        tag, _, rest = line.partition(" ")
+        rest = rest.strip()
+        try:
+            if not line.startswith("@"):
+                prose.append(line)
+            elif tag == "@grain":
+                model.grain = [name.strip() for name in rest.split(",")]
+            elif tag == "@column":
+                name, type, text = re.fullmatch(r"(\w+)\s+([\w(), ]+?)\s*\|\s*(\S.*)", rest).groups()  # type: ignore[union-attr]
+                model.columns.append(Column(name, type, text))
+            elif tag == "@columns":
+                upstream, _, without = rest.partition(" except ")
+                model.inherits.append(
+                    (upstream.strip(), [w.strip() for w in without.split(",") if w.strip()])
+                )
+            elif tag == "@check":
+                name, condition, text = re.fullmatch(r"(\w+):\s*(\S.*?)\s+\|\s+(\S.*)", rest).groups()  # type: ignore[union-attr]
+                model.checks.append(Check(name, condition, text))
+            elif tag == "@references":
+                column, upstream = rest.split()
+                model.checks.append(
+                    Check(f"{column}_known", column, f"every {column} stands in {upstream}", upstream)
+                )
+            elif line == "@per delivery":
+                model.per_delivery = True
+            elif line == "@restricted":
+                model.restricted = True
+            elif line == "@working":
+                model.working = True
+            else:
+                raise ValueError
+        except (ValueError, AttributeError):
+            raise MeetlatError(f"{path}, line {number}: cannot read '{line}'; see docs/models.md.") from None
+    model.text = " ".join(" ".join(prose).split())
+    return model
+
+
+def _inherit(model: Model, models: Mapping[str, Model], seen: tuple[str, ...]) -> None:
+    while model.inherits:
+        name, without = model.inherits.pop(0)
+        if name not in models or name in seen:
+            raise MeetlatError(f"{model.path}: @columns names {name}, which is no other model.")
+        upstream = models[name]
+        _inherit(upstream, models, (*seen, model.name))
+        if unknown := sorted(set(without) - {c.name for c in upstream.columns}):
+            raise MeetlatError(f"{model.path}: @columns leaves out {unknown}, which {name} does not have.")
+        model.columns += [c for c in upstream.columns if c.name not in without]
+
+
+def _verify(model: Model) -> None:
+    names = [c.name for c in model.columns]
+    allowed = WORKING_TYPES if model.working else TYPES
+    faults = [f"column {n} is declared twice" for n in sorted({n for n in names if names.count(n) > 1})]
+    faults += [f"type {c.type} of {c.name} is none of {allowed}" for c in model.columns if c.type not in allowed]
+    faults += [f"@grain names {g}, which is no column" for g in model.grain if g not in names]
+    faults += [f"the text of {c.name} still says TODO" for c in model.columns if "TODO" in c.text]
+    faults += ["it has no @grain"] if not model.grain else []
+    faults += ["it has no description"] if not model.text else []
+    if faults:
+        raise MeetlatError(f"{model.path}: {'; '.join(faults)}.")
+
+
+def _sorted(models: Mapping[str, Model]) -> list[str]:
+    done: list[str] = []
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise MeetlatError(f"{models[name].path}: reads itself by way of {' → '.join((*path, name))}.")
+        if name not in done:
+            for upstream in models[name].upstreams:
+                if upstream in models:
+                    visit(upstream, (*path, name))
+                elif upstream.split(".")[0] not in ("staged", "reference"):
+                    raise MeetlatError(f"{models[name].path}: reads {upstream}, for which there is no file.")
+            done.append(name)
+
+    for name in models:
+        visit(name, ())
+    return done
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+class CheckFailed(MeetlatError):
+    """A table is not what its contract says. `results` holds every check with its outcome."""
+
+    def __init__(self, model: Model, results: list[JSON]) -> None:
+        failed = [r for r in results if not r["passed"]]
+        lines = "\n".join(f"  {r['name']}: {r['text']}; {r['found']}" for r in failed)
+        super().__init__(f"{model.name} fails {len(failed)} of its checks ({model.path}):\n{lines}")
+        self.results = results
+
+
+def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], folder: Path) -> dict[str, JSON]:
+    """Make the table from the Parquet files of its upstreams and write `data.parquet` into `folder`.
+
+    Gives the number of rows and the outcome of every check. Raises CheckFailed if one fails.
+    """
+    file = folder / "data.parquet"
+    with engine.connect(settings, folder) as con:
+        for upstream, files in inputs.items():
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {upstream.split('.')[0]}")
+            listed = ", ".join(quoted(str(f)) for f in files)
+            con.execute(f"CREATE VIEW {upstream} AS SELECT * FROM read_parquet([{listed}])")
+        estimates.register(con, model.query)
+        try:
+            _agree(con, model)
+            casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
+            order = ", ".join(f"{g} NULLS LAST" for g in model.grain)
+            rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}) ORDER BY {order}", file)
+        except duckdb.Error as error:
+            raise MeetlatError(f"{model.path}: {error}") from None
+        con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
+        results = [_grain(con, model), *(_outcome(con, check) for check in model.checks)]
+    if not all(r["passed"] for r in results):
+        raise CheckFailed(model, results)
+    return {"rows": rows, "checks": results}
+
+
+def _agree(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    actual = {row[0] for row in con.execute(f"DESCRIBE {model.query}").fetchall()}
+    declared = {c.name for c in model.columns}
+    if actual != declared:
+        raise MeetlatError(
+            f"{model.path}: the query gives {sorted(actual - declared)} undeclared and lacks "
+            f"{sorted(declared - actual)}; make the header and the query agree."
+        )
+
+
+def _grain(con: duckdb.DuckDBPyConnection, model: Model) -> JSON:
+    keys = ", ".join(model.grain)
+    (row,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)").fetchall()
+    text = f"one row per {keys}"
+    return {"name": "grain", "text": text, "passed": row[0] == 0, "found": f"{row[0]} keys stand more than once"}
+
+
+def _outcome(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:
+    if check.upstream:
+        found = con.execute(
+            f"SELECT DISTINCT {check.condition} FROM made WHERE {check.condition} NOT IN "
+            f"(SELECT {check.condition} FROM {check.upstream}) ORDER BY 1 LIMIT 6"
+        ).fetchall()
+        names = ", ".join(str(row[0]) for row in found[:5]) + (", ..." if len(found) > 5 else "")
+        listing = f"not there: {names}; add it to raw/reference/ or correct what names it" if found else "all there"
+        return {"name": check.name, "text": check.text, "passed": not found, "found": listing}
+    (row,) = con.execute(f"SELECT count(*) FROM made WHERE ({check.condition}) IS NOT TRUE").fetchall()
+    return {"name": check.name, "text": check.text, "passed": row[0] == 0, "found": f"{row[0]} rows are not so"}
+
+
+def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:
+    """Check every query against the declared columns of what it reads, without any data.
+
+    `given` holds the columns of the tables that are no models. Raises MeetlatError at the first fault.
+    """
+    with duckdb.connect() as con:
+        for name, (function, parameters) in estimates.FUNCTIONS.items():
+            con.create_function(name, function, parameters, "DOUBLE", type="arrow")  # type: ignore[arg-type]
+        for layer in {n.split(".")[0] for n in (*models, *given)}:
+            con.execute(f"CREATE SCHEMA {layer}")
+        for table, columns in given.items():
+            con.execute(f"CREATE TABLE {table} ({columns})")
+        for model in models.values():
+            try:
+                _agree(con, model)
+                for check in model.checks:
+                    if not check.upstream:
+                        con.execute(f"SELECT ({check.condition}) FROM ({model.query}) LIMIT 0")
+            except duckdb.Error as error:
+                raise MeetlatError(f"{model.path}: {error}") from None
+            con.execute(f"CREATE TABLE {model.name} ({', '.join(f'{c.name} {c.type}' for c in model.columns)})")

@@ -1,0 +1,103 @@
+"""The store of parts: small immutable folders named by the hash of what they were made from.
+
+If a part exists it is right, so it is never made twice. A part is written aside and renamed into
+place: a kill at any moment leaves either no part or a whole one. What a part contains, and what
+its name is hashed from, is decided by `plan.py`; this module only names, keeps and finds.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+JSON = Any
+
+
+def digest(value: JSON) -> str:
+    """128 bits in hexadecimal of a JSON value, independent of key order and white space."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def failpoint(name: str) -> None:
+    """Die here if MEETLAT_FAILPOINT says so: lets the tests kill a refresh at every named place."""
+    if os.environ.get("MEETLAT_FAILPOINT") == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its folder, and what its maker wrote down about it (row counts, checks)."""
+
+    name: str
+    hash: str
+    folder: Path
+    facts: dict[str, JSON]
+
+    def file(self, stem: str = "data") -> Path:
+        return self.folder / f"{stem}.parquet"
+
+
+class Store:
+    """`parts/<name>/<hash>/`, with `part.json` beside the Parquet files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, name: str, hash: str) -> Part | None:
+        folder = self.folder / name / hash
+        try:
+            facts = json.loads((folder / "part.json").read_text())
+        except FileNotFoundError:
+            return None
+        return Part(name, hash, folder, facts)
+
+    def make(self, name: str, hash: str, write: Callable[[Path], dict[str, JSON]]) -> Part:
+        """Return the part, letting `write` fill its folder if it is not there yet.
+
+        `write` gets an empty folder and returns what is to stand in `part.json`. If it raises,
+        nothing is kept.
+        """
+        if (part := self.find(name, hash)) is not None:
+            return part
+        final = self.folder / name / hash
+        aside = self.folder / ".aside" / f"{name}-{hash}-{uuid.uuid4().hex[:8]}"
+        aside.mkdir(parents=True)
+        try:
+            failpoint("part-write-before")
+            facts = write(aside)
+            (aside / "part.json").write_text(json.dumps(facts, indent=1, sort_keys=True, default=str))
+            for file in aside.iterdir():
+                file.chmod(0o440)
+                flush(file)
+            failpoint("part-write-after")
+            final.parent.mkdir(parents=True, exist_ok=True)
+            flush(aside)
+            failpoint("part-rename-before")
+            aside.rename(final)
+            flush(final.parent)
+            failpoint("part-rename-after")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        part = self.find(name, hash)
+        assert part is not None
+        return part
+
+    def clean(self) -> None:
+        """Remove what a killed refresh left half-made. Only while no other refresh runs."""
+        shutil.rmtree(self.folder / ".aside", ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Have the file or folder on the disk before anything names it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,503 @@
+"""What there is, what is new, and which part each table is made of.
+
+`Inputs` is everything a release depends on, looked up once. `Build` names the part of every delivery
+and table by the hash of what it is made from, and makes those that are missing. Nothing here knows
+Dagster; `assets.py` calls `Build` one asset at a time.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines import contracts, deliveries, models, privacy, reference
+from pipelines.contracts import Contract
+from pipelines.deliveries import Delivery
+from pipelines.errors import DeliveryRefused, MeetlatError
+from pipelines.models import Model
+from pipelines.parts import JSON, Part, Store, digest
+from pipelines.reference import Measure, Rows
+from pipelines.settings import Settings
+from pipelines.supersession import LISTS
+
+if TYPE_CHECKING:
+    from pipelines.release import Published
+
+Report = Callable[[str], None]
+
+# columns of the tables that no model makes; the rest of reference.* is text
+STAGED = {
+    "staged.answer": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
+    "respondent_id VARCHAR, country_code VARCHAR, organisation_code VARCHAR, sector_code VARCHAR, "
+    "audience_code VARCHAR, wave_code VARCHAR, answered_on DATE, mode_code VARCHAR, channel_code VARCHAR, "
+    "measure_code VARCHAR, question VARCHAR, question_version INTEGER, value BIGINT, weight BIGINT, "
+    "missing_reason VARCHAR",
+    "staged.response": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
+    "respondent_id VARCHAR",
+    "staged.quarantine": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, question VARCHAR, "
+    "measure_code VARCHAR, reason VARCHAR, shown VARCHAR",
+    "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, "
+    "n BIGINT",
+    "staged.superseded": "delivery_id VARCHAR, response_id VARCHAR",
+    "staged.repeat_respondent": "delivery_id VARCHAR, respondent_id VARCHAR",
+    "staged.delivery": "source_code VARCHAR, delivery_id VARCHAR, file_name VARCHAR, order_key VARCHAR, "
+    "sha256 VARCHAR, status VARCHAR, message VARCHAR, is_stale BOOLEAN, questions BIGINT",
+}
+REFERENCE = {
+    **reference.LISTS,
+    "sources": ("source_code", "title", "monitor_code", "audience_code", "country_code", "sampling_unit",
+                "provenance", "controller", "purpose", "licence"),
+    "waves": ("wave_code", "period_start", "period_end"),
+}  # fmt: skip
+STAGING_CODE = ("staging", "privacy", "engine", "readers")
+MODEL_CODE = ("models", "estimates", "engine")
+
+
+def bare_tables() -> dict[str, str]:
+    """The tables that no model makes, with their columns as SQL."""
+    lists = {f"reference.{n}": ", ".join(f"{c} VARCHAR" for c in cs) for n, cs in REFERENCE.items()}
+    return STAGED | lists
+
+
+@functools.cache
+def code(*modules: str) -> str:
+    """Digest of the code of some modules of this package; comments and layout do not count."""
+    root = Path(__file__).parent
+    files = [f for m in modules for f in (sorted((root / m).glob("*.py")) or [root / f"{m}.py"])]
+    trees = [ast.dump(ast.parse(file.read_bytes())) for file in files]
+    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide what bytes come out."""
+    return {n: importlib.metadata.version(n) for n in ("duckdb", "pyarrow", "scipy", "python-calamine")}
+
+
+def meetlat_version() -> str:
+    return importlib.metadata.version("meetlat")
+
+
+# --- what there is -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source as this refresh sees it. `stopped` says why it keeps the deliveries it had."""
+
+    name: str
+    contract: Contract
+    measures: dict[str, Measure]
+    deliveries: list[Delivery]
+    stopped: str | None = None
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Hash of the contract and of what it takes from the measures."""
+        return digest(
+            [self.contract.model_dump(mode="json"), {k: vars(m) for k, m in self.measures.items()}]
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    settings: Settings
+    sources: dict[str, Source]
+    lists: dict[str, Rows]
+    models: dict[str, Model]
+    key: bytes
+
+    @property
+    def release_id(self) -> str:
+        """Hash of everything that goes into a release: the same inputs, the same release."""
+        return digest([self.content_id, sorted(s.name for s in self.sources.values() if s.stopped)])[:16]
+
+    @functools.cached_property
+    def content_id(self) -> str:
+        """The same without the marks on sources that are stopped."""
+        return digest(
+            {
+                "deliveries": [
+                    [s.name, d.path.name, d.sha256, d.order, d.refused]
+                    for s in self.sources.values()
+                    for d in s.deliveries
+                ],
+                "contracts": {s.name: s.digest for s in self.sources.values()},
+                "lists": self.lists,
+                "models": {m.name: [m.canonical, m.documented] for m in self.models.values()},
+                "code": code(*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release"),
+                "versions": versions(),
+                "key": privacy.fingerprint(self.key),
+            }
+        )[:16]
+
+
+def manifest(settings: Settings, release: Path | None = None) -> dict[str, JSON]:
+    """What the current release (or the one given) says about itself; empty if there is none."""
+    try:
+        document: dict[str, JSON] = json.loads(((release or settings.current) / "manifest.json").read_text())
+        return document
+    except FileNotFoundError:
+        return {}
+
+
+def look(settings: Settings) -> Inputs:
+    """Look up everything a release depends on. Raises MeetlatError if something is not in order."""
+    current = manifest(settings)
+    key = privacy.load_key(settings.state)
+    if current and current["key_fingerprint"] != privacy.fingerprint(key):
+        raise MeetlatError(
+            "The key is another one than the current release was made with, so returning respondents would no "
+            f"longer be recognised. Restore the key ({settings.state / 'key'} or MEETLAT_KEY). If it is lost, "
+            f"move {settings.warehouse} aside and build anew: every pseudonym changes."
+        )
+    folders = deliveries.sources(settings.raw)
+    agreed = {folder.name: contracts.load(folder) for folder in folders}
+    lists = reference.load(settings.raw, agreed)
+    if faults := reference.faults(lists, agreed):
+        raise MeetlatError("\n".join(faults))
+    sources = {}
+    for folder in folders:
+        contract = agreed[folder.name]
+        measures = {
+            q.measure: reference.measure(lists, q.measure, folder.name) for q in contract.questions.values()
+        }
+        source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract))
+        sources[folder.name] = _unless_vanished(settings, source, current)
+    for name in sorted(set(current.get("sources", {})) - set(sources)):
+        if not _accepted(settings, name, current["sources"][name]["deliveries"]):
+            raise MeetlatError(
+                f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
+                f"run `meetlat accept {name}` if it is meant to go."
+            )
+    return Inputs(settings, sources, lists, models.load(settings.sql), key)
+
+
+def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, JSON]) -> Source:
+    """Stop a source of which a published delivery is gone or has other bytes under the same name."""
+    published = current.get("sources", {}).get(source.name, {}).get("deliveries", [])
+    now = {d.path.name: d.sha256 for d in source.deliveries}
+    gone = [p for p in published if p["file"] not in now and p["sha256"] not in now.values()]
+    changed = [p for p in published if p["file"] in now and now[p["file"]] != p["sha256"]]
+    if not (gone or changed) or _accepted(settings, source.name, gone + changed):
+        return source
+    parts = [f"{len(gone)} gone ({gone[0]['file']}, ...)" if len(gone) > 1 else f"{g['file']} is gone" for g in gone[:1]]
+    parts += [f"{c['file']} has other bytes than before" for c in changed[:3]]
+    sentence = (
+        f"{source.name}: {'; '.join(parts)}. The source keeps its published deliveries until they are back or "
+        f"`meetlat accept {source.name}` says that this is meant."
+    )
+    folder = settings.raw / source.name
+    kept = [
+        Delivery(source.name, folder / p["file"], p["sha256"], p["order"], p["refused"]) for p in published
+    ]
+    return Source(source.name, source.contract, source.measures, kept, sentence)
+
+
+def accepted_file(settings: Settings) -> Path:
+    return settings.state / "accepted.json"
+
+
+def _accepted(settings: Settings, source: str, missing: list[JSON]) -> bool:
+    try:
+        accepted = json.loads(accepted_file(settings).read_text()).get(source, {})
+    except FileNotFoundError:
+        return False
+    return all(p["sha256"] in accepted.get("deliveries", []) for p in missing)
+
+
+def accept(settings: Settings, source: str) -> str:
+    """Note that a person accepts what stopped a source. The result says what was accepted.
+
+    Accepts published deliveries that are gone or changed, and the drop of a candidate that the gate
+    stopped. Raises MeetlatError if there is nothing to accept.
+    """
+    current = manifest(settings)
+    published = current.get("sources", {}).get(source, {}).get("deliveries", [])
+    folder = settings.raw / source
+    now: set[str] = set()
+    if (folder / "contract.yml").is_file():
+        now = {d.sha256 for d in deliveries.arrived(folder, contracts.load(folder))}
+    missing = [p for p in published if p["sha256"] not in now]
+    candidates = sorted(p.name for p in (settings.warehouse / "candidates").glob("*"))
+    stopped = [
+        c
+        for c in candidates
+        for gate in manifest(settings, settings.warehouse / "candidates" / c)["gate"]
+        if gate["source_code"] == source and gate["outcome"] == "stopped"
+    ]
+    if not missing and not stopped:
+        raise MeetlatError(f"Nothing of the source {source} waits to be accepted; `meetlat status` shows what is.")
+    try:
+        accepted = json.loads(accepted_file(settings).read_text())
+    except FileNotFoundError:
+        accepted = {}
+    entry = accepted.setdefault(source, {"deliveries": [], "candidates": []})
+    entry["deliveries"] = sorted({*entry["deliveries"], *(p["sha256"] for p in missing)})
+    entry["candidates"] = sorted({*entry["candidates"], *stopped})
+    aside = accepted_file(settings).with_suffix(".aside")
+    aside.write_text(json.dumps(accepted, indent=1))
+    aside.replace(accepted_file(settings))
+    what = [f"{p['file']} is gone or changed" for p in missing] + [f"the drop in candidate {c}" for c in stopped]
+    return f"Accepted for {source}: {'; '.join(what)}. Run `meetlat refresh`."
+
+
+# --- what each table is made of ------------------------------------------------------------------
+
+
+class Missing(Exception):
+    """A dry build came to a part that does not exist."""
+
+    def __init__(self, name: str, why: str = "") -> None:
+        super().__init__(name)
+        self.name, self.why = name, why
+
+
+class Build:
+    """Names and makes the parts of one set of inputs. A dry one makes nothing and raises Missing."""
+
+    def __init__(self, inputs: Inputs, report: Report = lambda _: None, dry: bool = False) -> None:
+        self.inputs = inputs
+        self.settings = inputs.settings
+        self.store = Store(inputs.settings.warehouse / "parts")
+        self.report = report
+        self.dry = dry
+        self.refused: dict[Path, str] = {}  # deliveries that staging refused, with the sentence
+        self.made: list[tuple[str, float]] = []  # parts that did not exist yet, with the seconds they took
+        self.failure: MeetlatError | None = None  # what stopped the run, for who started it
+        self.published: Published | None = None
+        self._parts: dict[tuple[str, str], Part] = {}
+        self._accepted: dict[str, list[tuple[Delivery, Part]]] = {}
+        self._superseded: dict[str, Part] = {}
+        self._tables: dict[str, list[Part]] = {}
+
+    # staged deliveries
+
+    def staged_hash(self, source: Source, delivery: Delivery) -> str:
+        return digest(
+            {
+                "delivery": delivery.sha256,
+                "source": source.name,
+                "contract": source.digest,
+                "key": privacy.fingerprint(self.inputs.key),
+                "code": code(*STAGING_CODE),
+                "versions": versions(),
+            }
+        )
+
+    def staged(self, source: Source, delivery: Delivery) -> Part | None:
+        """The staged part of a delivery, made if need be; None if the delivery is refused."""
+        if delivery.refused is not None:
+            self.refused[delivery.path] = delivery.refused
+        if delivery.path in self.refused:
+            return None
+        from pipelines import staging
+
+        def write(folder: Path) -> dict[str, JSON]:
+            self.report(f"staging {delivery.source}/{delivery.path.name}")
+            return staging.stage(
+                self.settings, delivery, source.contract, source.measures, self.inputs.key, folder
+            )
+
+        try:
+            why = f"{delivery.path.name} is not staged yet"
+            return self._make(f"staged.{source.name}", self.staged_hash(source, delivery), write, why)
+        except FileNotFoundError:
+            self.refused[delivery.path] = (
+                f"{delivery.path.name} is gone and was never staged under the present contract."
+            )
+        except DeliveryRefused as refused:
+            self.refused[delivery.path] = str(refused)
+        return None
+
+    def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
+        """The deliveries of a source that could be staged, in delivery order."""
+        if source.name not in self._accepted:
+            staged = [(d, self.staged(source, d)) for d in source.deliveries]
+            self._accepted[source.name] = [(d, part) for d, part in staged if part is not None]
+        return self._accepted[source.name]
+
+    def superseded(self, source: Source) -> Part | None:
+        """The part with the two lists of every delivery of the source; None if it has no deliveries."""
+        if source.name in self._superseded:
+            return self._superseded[source.name]
+        accepted = self.accepted(source)
+        if not accepted:
+            return None
+        mode = source.contract.delivery.mode
+        made_of = [mode, [part.hash for _, part in accepted], code("supersession", "engine"), versions()]
+
+        def write(folder: Path) -> dict[str, JSON]:
+            self.report(f"comparing the deliveries of {source.name}")
+            from pipelines import supersession
+
+            return supersession.supersede(self.settings, mode, [(d.id, p) for d, p in accepted], folder)
+
+        part = self._make(f"superseded.{source.name}", digest(made_of), write)
+        self._superseded[source.name] = part
+        return part
+
+    # tables
+
+    def parts(self, table: str) -> list[Part]:
+        """The parts of a table, made if need be: one a delivery for the map, one for all else."""
+        if table not in self._tables:
+            model = self.inputs.models[table]
+            if model.per_delivery:
+                keys = [
+                    (source, delivery)
+                    for source in self.inputs.sources.values()
+                    for delivery, _ in self.accepted(source)
+                ]
+                self._tables[table] = [self._run(model, self._of_delivery(model, s, d)) for s, d in keys]
+            else:
+                self._tables[table] = [self._run(model, {u: self._all_of(u) for u in model.upstreams})]
+        return self._tables[table]
+
+    def _run(self, model: Model, inputs: Mapping[str, list[tuple[str, Path]]]) -> Part:
+        made_of = {
+            "model": model.canonical,
+            "inputs": {u: [hash for hash, _ in files] for u, files in inputs.items()},
+            "code": code(*MODEL_CODE),
+            "versions": versions(),
+        }
+
+        def write(folder: Path) -> dict[str, JSON]:
+            self.report(f"making {model.name}")
+            files = {u: [file for _, file in found] for u, found in inputs.items()}
+            return models.run(self.settings, model, files, folder)
+
+        return self._make(model.name, digest(made_of), write)
+
+    def _of_delivery(
+        self, model: Model, source: Source, delivery: Delivery
+    ) -> dict[str, list[tuple[str, Path]]]:
+        """The files that a map model reads for one delivery, each with the hash of its content."""
+        found = {}
+        for upstream in model.upstreams:
+            layer, name = upstream.split(".")
+            if layer == "staged" and name != "delivery":
+                found[upstream] = [self._staged_file(source, delivery, name)]
+            elif layer not in ("staged", "reference") and self.inputs.models[upstream].per_delivery:
+                above = self.inputs.models[upstream]
+                part = self._run(above, self._of_delivery(above, source, delivery))
+                found[upstream] = [(part.hash, part.file())]
+            else:
+                raise MeetlatError(
+                    f"{model.path}: made per delivery, but reads {upstream}, which is not; a table made per delivery "
+                    "may read staged tables and other tables made per delivery."
+                )
+        return found
+
+    def _staged_file(self, source: Source, delivery: Delivery, name: str) -> tuple[str, Path]:
+        if name in LISTS:
+            lists = self.superseded(source)
+            assert lists is not None
+            return lists.facts[delivery.id][name]["digest"], lists.file(f"{delivery.id}.{name}")
+        part = self.staged(source, delivery)
+        assert part is not None
+        return f"{part.hash}/{name}", part.file(name)
+
+    def _all_of(self, table: str) -> list[tuple[str, Path]]:
+        """The files of everything a reduce model reads of one table."""
+        layer, name = table.split(".")
+        if table == "staged.delivery":
+            part = self._list("staged.delivery", self._delivery_rows(), STAGED[table])
+        elif layer == "reference":
+            columns = ", ".join(f"{c} VARCHAR" for c in REFERENCE[name])
+            part = self._list(table, [tuple(row.values()) for row in self.inputs.lists[name]], columns)
+        elif layer == "staged":
+            return [
+                self._staged_file(source, delivery, name)
+                for source in self.inputs.sources.values()
+                for delivery, _ in self.accepted(source)
+            ]
+        else:
+            return [(part.hash, part.file()) for part in self.parts(table)]
+        return [(part.hash, part.file())]
+
+    def _delivery_rows(self) -> list[tuple[JSON, ...]]:
+        rows = []
+        for source in self.inputs.sources.values():
+            self.accepted(source)
+            for d in source.deliveries:
+                fault = self.refused.get(d.path)
+                rows.append(
+                    (
+                        source.name, d.id, d.path.name, d.order, d.sha256, "refused" if fault else "accepted",
+                        fault or source.stopped or "", source.stopped is not None, len(source.contract.questions),
+                    )  # fmt: skip
+                )
+        return rows
+
+    def _list(self, name: str, rows: list[tuple[JSON, ...]], columns: str) -> Part:
+        """A small table of rows that Python holds."""
+
+        def write(folder: Path) -> dict[str, JSON]:
+            import pyarrow as pa
+
+            from pipelines import engine
+
+            fields = [c.split() for c in columns.split(", ")]
+            types = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_()}
+            values = list(zip(*rows, strict=True)) or [()] * len(fields)
+            table = pa.table({n: pa.array(v, types[t]) for (n, t), v in zip(fields, values, strict=True)})
+            with engine.connect(self.settings, folder) as con:
+                con.register("listed", table)
+                return {"rows": engine.write_parquet(con, "FROM listed ORDER BY ALL", folder / "data.parquet")}
+
+        return self._make(name, digest([rows, columns, versions()]), write)
+
+    def stages(self) -> dict[str, float]:
+        """Seconds spent per stage: staging, each layer of tables, and the release."""
+        seconds: dict[str, float] = {}
+        for name, taken in self.made:
+            layer = {"staged": "stage", "superseded": "stage", "reference": "core"}.get(
+                name.split(".")[0], name.split(".")[0]
+            )
+            seconds[layer] = seconds.get(layer, 0.0) + taken
+        if self.published:
+            seconds |= self.published.seconds
+        return seconds
+
+    def _make(self, name: str, hash: str, write: Callable[[Path], dict[str, JSON]], why: str = "") -> Part:
+        if (name, hash) not in self._parts:
+            part = self.store.find(name, hash)
+            if part is None and self.dry:
+                raise Missing(name, why)
+            if part is None:
+                clock = time.perf_counter()
+                part = self.store.make(name, hash, write)
+                self.made.append((name, time.perf_counter() - clock))
+            self._parts[name, hash] = part
+        return self._parts[name, hash]
+
+
+# --- what is stale -------------------------------------------------------------------------------
+
+
+def stale(inputs: Inputs) -> dict[str, str]:
+    """Assets that have to run, with the reason: sources by name, tables by `layer.name`.
+
+    Behind a delivery that is not staged yet everything that might change is stale; whether its parts
+    really change is seen when it runs.
+    """
+    dry = Build(inputs, dry=True)
+    reasons = {}
+    for source in inputs.sources.values():
+        try:
+            dry.superseded(source)
+        except Missing as missing:
+            reasons[source.name] = missing.why
+    for name in inputs.models:
+        try:
+            dry.parts(name)
+        except Missing as missing:
+            reasons[name] = "was not made of these inputs yet" if missing.name == name else f"reads {missing.name}"
+    return reasons

@@ -1,0 +1,71 @@
+"""The only door for personal data: the key, pseudonyms, and what may be shown of a refused value.
+
+Identifying values never pass this module as they are: ids become keyed hashes inside the query
+that reads them, and a refused value is shown only as far as `shown` allows.
+"""
+
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from pipelines.errors import MeetlatError
+from pipelines.parts import flush
+
+
+def load_key(state: Path) -> bytes:
+    """The secret that pseudonyms are made with: MEETLAT_KEY, or the file `key` in the state folder.
+
+    The file is made at the first refresh and must be readable by its owner only.
+    """
+    if text := os.environ.get("MEETLAT_KEY"):
+        if len(text) < 32:
+            raise MeetlatError("MEETLAT_KEY has fewer than 32 characters; make one with `openssl rand -hex 32`.")
+        return text.encode()
+    path = state / "key"
+    if not path.exists():
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_name(f"key.{os.getpid()}")
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        flush(aside)
+        aside.rename(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise MeetlatError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`.")
+    return path.read_text().strip().encode()
+
+
+def fingerprint(key: bytes) -> str:
+    """Tells two keys apart without telling anything about either."""
+    return hashlib.sha256(b"meetlat key fingerprint|" + key).hexdigest()[:16]
+
+
+def prefix(key: bytes, controller: str, source: str, kind: str) -> str:
+    """What stands before an id when it is hashed: the key and the domain in which the id means something.
+
+    The key is hashed together with the domain first, so its own bytes never reach a query.
+    """
+    domain = f"{controller}|{source}|{kind}".encode()
+    return hashlib.sha256(key + b"|" + domain).hexdigest() + "|"
+
+
+def pseudonym(variable: str, column: str) -> str:
+    """SQL for the pseudonym of `column`: 128 bits of a keyed SHA-256, in hexadecimal.
+
+    The truncation leaves the inner state of the hash unknown, so it cannot be extended.
+    """
+    return f"left(sha256(getvariable('{variable}') || {column}), 32)"
+
+
+def shown(column: str) -> str:
+    """SQL for what the quarantine may keep of a refused value.
+
+    Numbers and values of at most six characters stay; of anything longer only the shape is kept:
+    letters become a, digits 9, and the length is cut at 24.
+    """
+    shape = f"left(regexp_replace(regexp_replace({column}, '\\p{{L}}', 'a', 'g'), '[0-9]', '9', 'g'), 24)"
+    number = f"regexp_full_match({column}, '[+-]?[0-9]{{1,6}}([.,][0-9]{{1,6}})?')"
+    return f"CASE WHEN length({column}) <= 6 OR {number} THEN {column} ELSE {shape} END"

@@ -1,0 +1,34 @@
+"""From the bytes of a delivery to a table of text, one module per family of formats.
+
+A reader decodes as the contract declares, never guesses, and types nothing: every column reaches
+`staging.py` as VARCHAR, in file order. What the columns mean is not its business.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from pipelines.contracts import Contract, Delimited, Sheet
+from pipelines.readers.text import Text
+
+
+@contextmanager
+def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) -> Iterator[Text]:
+    """Open one delivery for one reading. Raises DeliveryRefused with a sentence if it is not as declared."""
+    form = contract.format
+    if isinstance(form, Delimited):
+        from pipelines.readers import delimited
+
+        with delimited.open_text(con, path, form) as text:
+            yield text
+    elif isinstance(form, Sheet):
+        from pipelines.readers import sheet
+
+        yield sheet.open_text(con, path, form, contract.decimal)
+    else:
+        from pipelines.readers import jsonlines
+
+        with jsonlines.open_text(con, path, contract.decimal) as text:
+            yield text

@@ -1,0 +1,64 @@
+"""Delimited text with one heading row.
+
+Python reads the heading and decodes the rest into a pipe; DuckDB parses the pipe, all columns as
+text. A row with too many or too few cells is refused alone; an open quote refuses the delivery,
+because nobody knows where the row that holds it ends.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from pipelines.contracts import Delimited
+from pipelines.errors import DeliveryRefused
+from pipelines.readers.text import RefusedRow, Text, decoded, feeding, said_plainly
+
+CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
+LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
+
+
+@contextmanager
+def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> Iterator[Text]:
+    with said_plainly(path, form.encoding):
+        text = decoded(path, form.encoding)
+        try:
+            heading = next(csv.reader(text, delimiter=form.delimiter, quotechar=form.quote, strict=True), [])
+        except csv.Error as error:
+            raise DeliveryRefused(f"{path.name}: the heading cannot be read ({error}).") from None
+    columns = [name.strip() for name in heading]
+    if not any(columns):
+        raise DeliveryRefused(f"{path.name} has no heading: its first row is empty.")
+    if len(columns) == 1:
+        raise DeliveryRefused(
+            f"{path.name}: the heading has one column only, '{columns[0][:80]}'; is the delimiter really "
+            f"'{form.delimiter}'?"
+        )
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(columns)))
+    with feeding(text, path, form.encoding) as feed:
+        yield Text(
+            columns,
+            f"(SELECT *, NULL::VARCHAR AS fault FROM read_csv('{feed.file}', auto_detect = false, "
+            f"header = false, columns = {{{types}}}, delim = {_quoted(form.delimiter)}, "
+            f"quote = {_quoted(form.quote)}, escape = {_quoted(form.quote)}, "
+            f"max_line_size = {LONGEST_LINE}, store_rejects = true))",
+            lambda: _refused_rows(con, path),
+        )
+
+
+def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path) -> list[RefusedRow]:
+    found = con.execute(
+        "SELECT line, min(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line"
+    ).fetchall()
+    for line, kind in found:
+        if kind not in CELL_COUNT:
+            fault = "a quote that is never closed" if "QUOTE" in kind else re.sub("_", " ", kind).lower()
+            raise DeliveryRefused(f"{path.name}, line {line + 1}: {fault}; have it exported again.")
+    return [RefusedRow(None, CELL_COUNT[kind]) for _, kind in found]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,160 @@
+"""The code lists: `raw/reference/*.csv`, with the codes that contracts bring along added.
+
+A raw folder that lacks one of the files uses the shipped one. Keeps the lists as text; the
+dimension models in `sql/core/` type and label them.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.contracts import Contract
+from pipelines.errors import MeetlatError
+from pipelines.settings import PROJECT
+
+SHIPPED = PROJECT / "raw" / "reference"
+
+# the columns each list must have, the key first
+LISTS: dict[str, tuple[str, ...]] = {
+    "monitors": ("monitor_code", "label_en", "label_nl", "publisher"),
+    "audiences": ("audience_code", "label_en", "label_nl", "sort_order"),
+    "channels": ("channel_code", "label_en", "label_nl", "sort_order"),
+    "sectors": (
+        "sector_code", "parent_code", "label_en", "label_nl", "sbi_code", "sbi_version", "sort_order",
+    ),
+    "measures": (
+        "measure_code", "statistic", "frame", "scale_min", "scale_max", "decimals", "unit", "direction",
+        "counts", "label_en", "label_nl",
+    ),
+    "organisations": (
+        "organisation_code", "name_en", "name_nl", "sector_code", "size_class", "country_code", "valid_from",
+    ),
+    "published_figures": (
+        "figure_id", "monitor", "publisher", "country", "period_code", "period_start", "period_end", "audience",
+        "sector", "channel", "measure", "statistic", "unit", "scale_min", "scale_max", "published_value",
+        "decimals_printed", "accept_from", "accept_below", "calibration_target", "base_n", "base_unit",
+        "source_published", "inferred", "note",
+    ),
+}  # fmt: skip
+
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What staging must know of a measure: which numbers are answers, and to how many decimals."""
+
+    code: str
+    scale_min: float
+    scale_max: float
+    decimals: int
+
+
+def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
+    """All lists by name, each as its rows in file order. Raises MeetlatError for a list that is not whole."""
+    lists = {name: _read(raw, name) for name in LISTS}
+    for source, contract in contracts.items():
+        for name, own in (("channels", contract.codes.channels), ("sectors", contract.codes.sectors)):
+            key = LISTS[name][0]
+            for item in own:
+                row = dict.fromkeys(LISTS[name], "") | {
+                    key: item.code, "label_en": item.label_en, "label_nl": item.label_nl, "sort_order": "9000",
+                }  # fmt: skip
+                if name == "sectors":
+                    row["parent_code"] = "all"
+                known = next((r for r in lists[name] if r[key] == item.code), None)
+                if known and (known["label_en"], known["label_nl"]) != (item.label_en, item.label_nl):
+                    raise MeetlatError(
+                        f"{source}/contract.yml brings {key} '{item.code}' along with other labels than it "
+                        "already has; use those, or another code."
+                    )
+                if not known:
+                    lists[name].append(row)
+    waves = {c.wave.code: c.wave for c in contracts.values() if c.wave}
+    lists["waves"] = [
+        {"wave_code": code, "period_start": str(wave.start), "period_end": str(wave.end)}
+        for code, wave in sorted(waves.items())
+    ]
+    lists["sources"] = [_source_row(name, contract) for name, contract in sorted(contracts.items())]
+    return lists
+
+
+def _read(raw: Path, name: str) -> Rows:
+    path = raw / "reference" / f"{name}.csv"
+    if not path.is_file():
+        path = SHIPPED / f"{name}.csv"
+    wanted = LISTS[name]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        if missing := [c for c in wanted if c not in (reader.fieldnames or [])]:
+            raise MeetlatError(f"{path} lacks the columns {missing}; it needs {list(wanted)}.")
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            if None in row or None in row.values():
+                raise MeetlatError(f"{path}, row {number}: has more or fewer cells than the heading.")
+            rows.append({c: row[c].strip() for c in wanted})
+    keys = [row[wanted[0]] for row in rows]
+    if name != "organisations" and (twice := sorted({k for k in keys if keys.count(k) > 1})):
+        raise MeetlatError(f"{path}: {wanted[0]} {twice} stand there more than once.")
+    return rows
+
+
+def _source_row(name: str, contract: Contract) -> dict[str, str]:
+    return {
+        "source_code": name,
+        "title": contract.title,
+        "monitor_code": contract.monitor,
+        "audience_code": contract.audience,
+        "country_code": contract.country,
+        "sampling_unit": contract.sampling_unit,
+        "provenance": contract.provenance,
+        "controller": contract.controller,
+        "purpose": contract.purpose,
+        "licence": contract.licence,
+    }
+
+
+def measure(lists: Mapping[str, Rows], code: str, source: str) -> Measure:
+    for row in lists["measures"]:
+        if row["measure_code"] == code and row["statistic"] != "count":
+            return Measure(code, float(row["scale_min"]), float(row["scale_max"]), int(row["decimals"]))
+    raise MeetlatError(
+        f"{source}/contract.yml names the measure '{code}', which reference/measures.csv does not have; add it "
+        "there, or correct the contract."
+    )
+
+
+def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list[str]:
+    """Every code that something names and no list has, as sentences."""
+    codes = {name: {row[columns[0]] for row in lists[name]} for name, columns in LISTS.items()}
+    found = []
+
+    def need(where: str, column: str, value: str, name: str) -> None:
+        if value and value not in codes[name]:
+            found.append(f"{where}: {column} '{value}' is not in reference/{name}.csv.")
+
+    for row in lists["sectors"]:
+        need(f"reference/sectors.csv, {row['sector_code']}", "parent_code", row["parent_code"], "sectors")
+    for row in lists["organisations"]:
+        where = f"reference/organisations.csv, {row['organisation_code']}"
+        need(where, "sector_code", row["sector_code"], "sectors")
+        if not row["valid_from"].endswith("-01"):
+            found.append(f"{where}: valid_from '{row['valid_from']}' is not the first of a month.")
+    for row in lists["published_figures"]:
+        where = f"reference/published_figures.csv, {row['figure_id']}"
+        for column in ("monitor", "audience", "sector", "channel", "measure"):
+            need(where, column, row[column], column + "s")
+    for source, contract in contracts.items():
+        where = f"{source}/contract.yml"
+        need(where, "monitor", contract.monitor, "monitors")
+        need(where, "audience", contract.audience, "audiences")
+        for name, column in contract.columns.items():
+            if column.role in ("channel", "sector"):
+                for code in column.values.values():
+                    need(f"{where}, {name}", column.role, code, column.role + "s")
+            if column.role == "question":
+                need(f"{where}, {name}", "measure", column.measure, "measures")
+                if column.channel != "row":
+                    need(f"{where}, {name}", "channel", column.channel, "channels")
+    return found

@@ -1,0 +1,428 @@
+"""A release: one immutable, complete set of outputs, put in place by swapping one link.
+
+Everything is written aside in `releases/`, verified, renamed, and only then named by `current`.
+Nothing here computes a figure; the tables come from parts.
+"""
+
+import datetime as dt
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipelines import plan, privacy
+from pipelines.engine import quoted
+from pipelines.errors import MeetlatError
+from pipelines.models import HEADLINE, Column, Model
+from pipelines.parts import JSON, failpoint, flush
+from pipelines.plan import Build
+
+STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
+
+# labels that the view of a headline mart adds: prefix, dimension, key
+LABELS = (
+    ("monitor", "core.dim_monitor", "monitor_code"),
+    ("audience", "core.dim_audience", "audience_code"),
+    ("sector", "core.dim_sector", "sector_code"),
+    ("channel", "core.dim_channel", "channel_code"),
+    ("measure", "core.dim_measure", "measure_code"),
+)
+
+META = {
+    "meta.release": (
+        "What this release is made of: one row.",
+        [
+            ("release_id", "VARCHAR", "Hash of everything that went in; the same inputs give the same release."),
+            ("data_through", "DATE", "Last day of the answers in it."),
+            ("deliveries", "BIGINT", "Deliveries that it stands on."),
+            ("deliveries_refused", "BIGINT", "Deliveries that were refused."),
+            ("sources_stale", "BIGINT", "Sources that keep earlier deliveries until a person accepts a change."),
+            ("answers", "BIGINT", "Valid answers in it."),
+            ("key_fingerprint", "VARCHAR", "Tells which key the pseudonyms were made with, without telling the key."),
+            ("meetlat_version", "VARCHAR", "Version of Meetlat."),
+            ("code_digest", "VARCHAR", "Digest of the code that made the tables."),
+            ("libraries", "VARCHAR", "Versions of the libraries that decide the bytes."),
+            ("storage_version", "VARCHAR", "Oldest storage version that opens the DuckDB files."),
+        ],
+    ),
+    "meta.table": (
+        "Every table and view of the release.",
+        [
+            ("table_name", "VARCHAR", "Schema and name."),
+            ("kind", "VARCHAR", "table or view."),
+            ("is_restricted", "BOOLEAN", "Whether it stands in restricted/ only."),
+            ("grain", "VARCHAR", "The columns of which every combination stands there once."),
+            ("description", "VARCHAR", "What it holds."),
+        ],
+    ),
+    "meta.column": (
+        "Every column of every table of the release.",
+        [
+            ("table_name", "VARCHAR", "Schema and name of the table."),
+            ("column_name", "VARCHAR", "Name of the column."),
+            ("place", "INTEGER", "Its place in the table, from 1."),
+            ("type", "VARCHAR", "Its type."),
+            ("description", "VARCHAR", "What it means, its unit and how it is computed."),
+        ],
+    ),
+    "meta.gate": (
+        "What the gate compared before the release was published.",
+        [
+            ("source_code", "VARCHAR", "Source."),
+            ("answers_before", "BIGINT", "Valid answers in the release before; NULL for a new source."),
+            ("answers", "BIGINT", "Valid answers in this release."),
+            ("max_drop", "DOUBLE", "Share that may vanish without a person looking."),
+            ("outcome", "VARCHAR", "passed, accepted (a person looked) or stopped."),
+        ],
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a release went and how long its steps took (seconds)."""
+
+    id: str
+    folder: Path
+    seconds: dict[str, float]
+
+
+def publish(build: Build) -> Published:
+    """Assemble the release of these inputs, verify it, pass the gate and swap it in.
+
+    Raises MeetlatError, leaving the current release served, if the gate stops it or if not one
+    delivery was accepted. A candidate that the gate stopped stays in `candidates/`.
+    """
+    settings, inputs = build.settings, build.inputs
+    if not any(build.accepted(source) for source in inputs.sources.values()):
+        faults = "\n".join(f"  {sentence}" for sentence in build.refused.values())
+        raise MeetlatError(f"There is no delivery that can be read, so nothing is published.\n{faults}".rstrip())
+    clock = time.perf_counter()
+    releases = settings.warehouse / "releases"
+    final = releases / inputs.release_id
+    gate = _gate(build)
+    seconds = {}
+    if not final.exists():
+        aside = releases / f".aside-{inputs.release_id}-{uuid.uuid4().hex[:8]}"
+        aside.mkdir(parents=True, mode=0o750)
+        try:
+            failpoint("release-write-before")
+            _assemble(build, gate, aside)
+            _verify(aside)
+            failpoint("release-write-after")
+            _seal(aside)
+            seconds["assemble"] = time.perf_counter() - clock
+            if stopped := [g for g in gate if g["outcome"] == "stopped"]:
+                _keep_candidate(build, aside, stopped)
+            failpoint("release-rename-before")
+            aside.rename(final)
+            flush(releases)
+            failpoint("release-rename-after")
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    clock = time.perf_counter()
+    swap(settings.current, final)
+    seconds["swap"] = time.perf_counter() - clock
+    return Published(inputs.release_id, final, seconds)
+
+
+def swap(current: Path, release: Path) -> None:
+    """Have `current` name the release: one atomic rename of a relative link."""
+    aside = current.with_name(f".current-{uuid.uuid4().hex[:8]}")
+    aside.symlink_to(os.path.relpath(release, current.parent))
+    try:
+        failpoint("swap-before")
+        aside.replace(current)
+        flush(current.parent)
+        failpoint("swap-after")
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def clean(warehouse: Path) -> None:
+    """Remove what a killed refresh left half-made. Only while no other refresh runs."""
+    for leftover in [*warehouse.glob(".current-*"), *(warehouse / "releases").glob(".aside-*")]:
+        shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+
+
+# --- the gate ------------------------------------------------------------------------------------
+
+
+def _gate(build: Build) -> list[dict[str, JSON]]:
+    """Compare the valid answers of every source with the current release."""
+    before = plan.manifest(build.settings).get("sources", {})
+    now = _answers(build)
+    try:
+        accepted = json.loads(plan.accepted_file(build.settings).read_text())
+    except FileNotFoundError:
+        accepted = {}
+    rows = []
+    for name in sorted({*before, *now}):
+        had, has = before.get(name, {}).get("answers"), now.get(name, 0)
+        source = build.inputs.sources.get(name)
+        max_drop = source.contract.gate.max_drop if source else 1.0
+        outcome = "passed"
+        if had and has < had * (1 - max_drop):
+            confirmed = build.inputs.release_id in accepted.get(name, {}).get("candidates", [])
+            outcome = "accepted" if confirmed else "stopped"
+        rows.append(
+            {"source_code": name, "answers_before": had, "answers": has, "max_drop": max_drop, "outcome": outcome}
+        )
+    return rows
+
+
+def _answers(build: Build) -> dict[str, int]:
+    (part,) = build.parts("meta.delivery")
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "SELECT source_code, sum(cells_answer)::BIGINT FROM read_parquet($1) GROUP BY ALL", [str(part.file())]
+        ).fetchall()
+    return dict(rows)
+
+
+def _keep_candidate(build: Build, aside: Path, stopped: list[dict[str, JSON]]) -> None:
+    candidate = build.settings.warehouse / "candidates" / build.inputs.release_id
+    shutil.rmtree(candidate, ignore_errors=True)
+    candidate.parent.mkdir(exist_ok=True, mode=0o750)
+    aside.rename(candidate)
+    sentences = [
+        f"  {g['source_code']}: {g['answers']:,} valid answers where there were {g['answers_before']:,}; more than "
+        f"{g['max_drop']:.0%} may not vanish unseen. Look at {candidate}, then `meetlat accept {g['source_code']}` "
+        "if this is right."
+        for g in stopped
+    ]
+    raise MeetlatError("The gate stopped the release; the current one stays.\n" + "\n".join(sentences))
+
+
+# --- assembling ----------------------------------------------------------------------------------
+
+
+def _assemble(build: Build, gate: list[dict[str, JSON]], folder: Path) -> None:
+    """Fill the folder of a release: Parquet by hard link from the parts, then the DuckDB files."""
+    models = [m for m in build.inputs.models.values() if not m.working]
+    files: dict[str, list[Path]] = {}
+    for model in models:
+        base = folder / ("restricted/parquet" if model.restricted else "parquet")
+        parts = build.parts(model.name)
+        if model.per_delivery:
+            names = [
+                f"{model.name}/{source.name}/{_plain(d.order)}-{d.id[:8]}.parquet"
+                for source in build.inputs.sources.values()
+                for d, _ in build.accepted(source)
+            ]
+        else:
+            names = [f"{model.name}.parquet"]
+        files[model.name] = [_link(p.file(), base / name) for p, name in zip(parts, names, strict=True)]
+    meta = _meta_rows(build, models, gate)
+    for name, (_, columns) in META.items():
+        files[name] = [folder / "parquet" / f"{name}.parquet"]
+        _write_rows(files[name][0], columns, meta[name])
+
+    tables = {m.name: (m.text, m.columns) for m in models}
+    tables |= {n: (text, [Column(*c) for c in columns]) for n, (text, columns) in META.items()}
+    open_to_all = {n: t for n, t in tables.items() if not _restricted(build, n)}
+    _write_database(folder / "benchmark.duckdb", open_to_all, files, models)
+    _write_database(folder / "restricted" / "warehouse.duckdb", tables, files, models)
+    _write_manifest(build, gate, meta["meta.release"][0], folder)
+
+
+def _restricted(build: Build, table: str) -> bool:
+    return table in build.inputs.models and build.inputs.models[table].restricted
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in text) or "delivery"
+
+
+def _link(part: Path, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        os.link(part, file)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(part, file)
+    return file
+
+
+def _meta_rows(build: Build, models: list[Model], gate: list[dict[str, JSON]]) -> dict[str, list[dict[str, JSON]]]:
+    inputs = build.inputs
+    all_deliveries = [(s, d) for s in inputs.sources.values() for d in s.deliveries]
+    with duckdb.connect() as con:
+        files = [str(p.file()) for p in build.parts("core.fct_answer")]
+        (through,) = con.execute("SELECT max(answered_on) FROM read_parquet($1)", [files]).fetchall()[0]
+    release = {
+        "release_id": inputs.release_id,
+        "data_through": through,
+        "deliveries": len(all_deliveries) - len(build.refused),
+        "deliveries_refused": len(build.refused),
+        "sources_stale": sum(1 for s in inputs.sources.values() if s.stopped),
+        "answers": sum(g["answers"] for g in gate),
+        "key_fingerprint": privacy.fingerprint(inputs.key),
+        "meetlat_version": plan.meetlat_version(),
+        "code_digest": plan.code(*plan.STAGING_CODE, *plan.MODEL_CODE, "supersession", "plan", "release"),
+        "libraries": ", ".join(f"{n} {v}" for n, v in sorted(plan.versions().items())),
+        "storage_version": STORAGE_VERSION,
+    }
+    tables, columns = [], []
+
+    def describe(name: str, kind: str, restricted: bool, grain: str, text: str, listed: list[Column]) -> None:
+        tables.append(
+            {"table_name": name, "kind": kind, "is_restricted": restricted, "grain": grain, "description": text}
+        )
+        for place, c in enumerate(listed, start=1):
+            columns.append(
+                {"table_name": name, "column_name": c.name, "place": place, "type": c.type, "description": c.text}
+            )
+
+    for m in models:
+        describe(m.name, "table", m.restricted, ", ".join(m.grain), m.text, m.columns)
+        if is_headline(m):
+            name, text, listed = view_of(m)
+            describe(name, "view", m.restricted, ", ".join(m.grain), text, listed)
+    for name, (text, listed) in META.items():
+        describe(name, "table", False, listed[0][0], text, [Column(*c) for c in listed])
+    tables.sort(key=lambda row: row["table_name"])
+    columns.sort(key=lambda row: (row["table_name"], row["place"]))
+    return {"meta.release": [release], "meta.table": tables, "meta.column": columns, "meta.gate": gate}
+
+
+def _write_rows(file: Path, columns: list[tuple[str, str, str]], rows: list[dict[str, JSON]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "BOOLEAN": pa.bool_(),
+        "DOUBLE": pa.float64(), "DATE": pa.date32(),
+    }  # fmt: skip
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    table = pa.table({n: pa.array([r[n] for r in rows], types[t]) for n, t, _ in columns})
+    pq.write_table(table, file, compression="zstd", version="2.6", data_page_version="1.0")
+
+
+# --- the DuckDB files ----------------------------------------------------------------------------
+
+
+def is_headline(model: Model) -> bool:
+    return tuple(model.grain) == HEADLINE and not model.working
+
+
+def view_of(model: Model) -> tuple[str, str, list[Column]]:
+    """Name, description and columns of the view that joins the labels to a headline mart."""
+    layer, _, name = model.name.partition(".")
+    labels = [
+        Column(f"{prefix}_label_{language}", "VARCHAR", f"Label of {key} in {spoken}.")
+        for prefix, _, key in LABELS
+        for language, spoken in (("en", "English"), ("nl", "Dutch"))
+    ]
+    orders = [
+        Column(f"{prefix}_sort_order", "INTEGER", f"Place of {key} in a list.")
+        for prefix, _, key in LABELS
+        if prefix in ("audience", "sector", "channel")
+    ]
+    text = f"{model.text} With labels, years only and without totals, so that rows may be added up."
+    return f"{layer}.v_{name}", text, [*model.columns, *labels, *orders]
+
+
+def _view_query(model: Model) -> str:
+    labels = [f"{p}.label_{language} AS {p}_label_{language}" for p, _, _ in LABELS for language in ("en", "nl")]
+    orders = [f"{p}.sort_order AS {p}_sort_order" for p in ("audience", "sector", "channel")]
+    joins = " ".join(f"JOIN {table} AS {p} ON {p}.{key} = m.{key}" for p, table, key in LABELS)
+    return (
+        f"SELECT m.*, {', '.join(labels + orders)} FROM {model.name} AS m {joins} "
+        "WHERE m.period_type = 'year' AND NOT m.is_total"
+    )
+
+
+def _write_database(
+    file: Path,
+    tables: Mapping[str, tuple[str, list[Column]]],
+    files: Mapping[str, list[Path]],
+    models: list[Model],
+) -> None:
+    """One DuckDB file with tables, views and comments; without constraints, which old readers refuse."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        con.execute("USE published")
+        for name, (text, columns) in tables.items():
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.split('.')[0]}")
+            con.execute(f"CREATE TABLE {name} ({', '.join(f'{c.name} {c.type}' for c in columns)})")
+            listed = ", ".join(quoted(str(f)) for f in files[name])
+            picked = ", ".join(c.name for c in columns)
+            con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{listed}])")
+            _comment(con, "TABLE", name, text, columns)
+        for model in models:
+            if is_headline(model) and model.name in tables:
+                name, text, columns = view_of(model)
+                con.execute(f"CREATE VIEW {name} AS {_view_query(model)}")
+                _comment(con, "VIEW", name, text, columns)
+        con.execute("USE memory")
+        con.execute("CHECKPOINT published")
+        con.execute("DETACH published")
+
+
+def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str, columns: list[Column]) -> None:
+    con.execute(f"COMMENT ON {kind} {name} IS {quoted(text)}")
+    for c in columns:
+        con.execute(f"COMMENT ON COLUMN {name}.{c.name} IS {quoted(c.text)}")
+
+
+# --- finishing -----------------------------------------------------------------------------------
+
+
+def _write_manifest(build: Build, gate: list[dict[str, JSON]], release: dict[str, JSON], folder: Path) -> None:
+    """`manifest.json` is what the next refresh compares with; `publication.json` holds the clock."""
+    answers = {g["source_code"]: g["answers"] for g in gate}
+    sources = {
+        s.name: {
+            "answers": answers.get(s.name, 0),
+            "stopped": s.stopped,
+            "deliveries": [
+                {
+                    "file": d.path.name,
+                    "sha256": d.sha256,
+                    "order": d.order,
+                    "refused": build.refused.get(d.path),
+                    "staged": None if (part := build.staged(s, d)) is None else part.hash,
+                }
+                for d in s.deliveries
+            ],
+        }
+        for s in build.inputs.sources.values()
+    }
+    manifest = {
+        "release_id": build.inputs.release_id,
+        "content_id": build.inputs.content_id,
+        "key_fingerprint": release["key_fingerprint"],
+        "sources": sources,
+        "gate": gate,
+        "parts": {m: [p.hash for p in build.parts(m)] for m in build.inputs.models},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    (folder / "publication.json").write_text(json.dumps({"published_at": now}))
+
+
+def _verify(folder: Path) -> None:
+    """Open both files as a reader would before anybody else can."""
+    for file in ("benchmark.duckdb", "restricted/warehouse.duckdb"):
+        with duckdb.connect(str(folder / file), read_only=True) as con:
+            con.execute("SELECT * FROM meta.release").fetchall()
+        if (folder / f"{file}.wal").exists():
+            raise MeetlatError(f"{file} was left with a write-ahead log, so it is not whole; refresh again.")
+
+
+def _seal(folder: Path) -> None:
+    """Readable by owner and group, writable by nobody, and on the disk."""
+    for root, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(root) / name
+            path.chmod(0o440)
+            flush(path)
+        Path(root).chmod(0o750)
+        flush(Path(root))

@@ -1,0 +1,205 @@
+"""What a person sees on the terminal. Reads the current release; computes nothing."""
+
+import datetime as dt
+import json
+import sys
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.errors import MeetlatError
+from pipelines.refresh import Outcome
+from pipelines.settings import Settings
+
+REMEDIES = {
+    "not_a_number": "add the text to dont_know, refused or not_asked, or have it corrected",
+    "outside_scale": "add the code to dont_know or not_asked if it is one, or correct `scale`",
+    "between_steps": "the measure has fewer decimals; correct measures.csv if that is wrong",
+    "unknown_channel": "add the channel to `values` of the channel column",
+    "unknown_status": "add the value to `keep` or `exclude` of the status column",
+    "no_response_id": "have the rows exported with their id",
+    "no_valid_date": "correct `format` of the date column, or have the rows corrected",
+    "no_known_organisation": "have the rows exported with their organisation, or add it to `values`",
+    "no_valid_weight": "weights lie above 0 and below 1000; have them corrected",
+    "unknown_sector": "add the sector to `values` of the sector column",
+    "unknown_mode": "add the mode to `values` of the mode column",
+    "too_many_cells": "a delimiter stands unquoted in the row; have it exported again",
+    "too_few_cells": "the row is cut; have it exported again",
+    "not_a_json_object": "have the line exported again",
+}
+
+HEADLINES = """
+    SELECT figure.period_code, audience.label_en AS audience, sector.label_en AS sector, channel.label_en AS channel,
+           measure.label_en AS measure, published_value, value, is_reproduced, figure.provenance,
+           measure.decimals + (measure.statistic = 'mean' AND measure.decimals = 0)::INTEGER AS decimals
+    FROM mart.published_comparison AS figure
+    JOIN core.dim_audience AS audience USING (audience_code)
+    JOIN core.dim_sector AS sector USING (sector_code)
+    JOIN core.dim_channel AS channel USING (channel_code)
+    JOIN core.dim_measure AS measure USING (measure_code)
+    WHERE value IS NOT NULL
+    ORDER BY figure.period_code, audience.sort_order, sector.sort_order, figure.measure_code, channel.sort_order
+"""
+
+
+def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
+    file = settings.current / "restricted" / "warehouse.duckdb"
+    if not file.exists():
+        raise MeetlatError(f"There is no release in {settings.warehouse} yet; run `meetlat refresh`.")
+    return duckdb.connect(str(file.resolve()), read_only=True)
+
+
+def _table(title: str, columns: list[tuple[str, bool]], rows: list[tuple[Any, ...]]) -> None:
+    """Print a table; a column marked True is set to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for name, right in columns:
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row))
+    console = Console()
+    Console(width=None if console.is_terminal else 140).print(table)
+
+
+def after_refresh(settings: Settings, outcome: Outcome) -> None:
+    """The headline figures, the receipts, where the files are and how long it took."""
+    with _open(settings) as con:
+        if not outcome.is_new:
+            print(f"Nothing new: release {outcome.release} stands ({outcome.seconds['look']:.2f} s).")
+            return
+        figures = con.execute(HEADLINES).fetchall()
+        if figures:
+            rows = [
+                (
+                    period, audience, sector, channel, measure, _plain(published),
+                    f"{value:,.{decimals}f}", "yes" if reproduced else "NO",
+                )
+                for period, audience, sector, channel, measure, published, value, reproduced, _, decimals in figures
+            ]  # fmt: skip
+            columns = [("period", False), ("audience", False), ("sector", False), ("channel", False)]
+            columns += [("measure", False), ("published", True), ("computed", True), ("reproduced", False)]
+            _table("Published figures and what the exports give", columns, rows)
+            if any(provenance == "synthetic" for *_, provenance, _ in figures):
+                print("These exports are synthetic: calibrated to the published figures, they describe nobody.\n")
+        _receipts(con)
+    folder = settings.current
+    print(f"\nRelease {outcome.release}")
+    print(f"  for BI tools  {folder / 'benchmark.duckdb'} and {folder / 'parquet'}")
+    print(f"  for analysts  {folder / 'restricted'} (pseudonymous, but one row a respondent)")
+    print("  seconds       " + ", ".join(f"{name} {taken:.1f}" for name, taken in outcome.seconds.items()))
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,}"
+
+
+def _receipts(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute(
+        "SELECT source_code, file_name, status, rows_read, rows_accepted, rows_excluded, rows_refused, "
+        "rows_superseded, cells_answer, cells_dont_know, cells_quarantined FROM meta.delivery "
+        "ORDER BY source_code, order_key, file_name"
+    ).fetchall()
+    numbers = ("rows read", "accepted", "excluded", "refused", "superseded", "answers", "don't know", "quarantined")
+    columns = [("source", False), ("delivery", False), ("status", False), *((n, True) for n in numbers)]
+    _table("Deliveries", columns, rows)
+
+
+def status(settings: Settings) -> None:
+    """The current release and how the last refresh ended."""
+    with _open(settings) as con:
+        ((id, through, answers, refused, stale),) = con.execute(
+            "SELECT release_id, data_through, answers, deliveries_refused, sources_stale FROM meta.release"
+        ).fetchall()
+        published = json.loads((settings.current / "publication.json").read_text())["published_at"]
+        age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(published)
+        print(f"Release {id}, published {published} ({_ago(age)} ago), answers through {through}: {answers:,}.")
+        if refused or stale:
+            print(f"{refused} deliveries refused, {stale} sources stale.")
+        _receipts(con)
+        for message in con.execute("SELECT DISTINCT message FROM meta.delivery WHERE message IS NOT NULL").fetchall():
+            print(message[0])
+    try:
+        last = json.loads((settings.state / "last_refresh.json").read_text())
+    except FileNotFoundError:
+        return
+    endings = {0: "well", 1: "with nothing published", 3: "without some deliveries"}
+    print(f"The last refresh ended {last['ended_at']} {endings.get(last['status'], '')}.")
+    for sentence in last["sentences"]:
+        print(f"  {sentence}")
+
+
+def _ago(age: dt.timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours:.0f} hours" if hours >= 2 else f"{age.total_seconds() / 60:.0f} minutes"
+
+
+def show(settings: Settings, table: str, rows: int) -> None:
+    with _open(settings) as con:
+        known = con.execute("SELECT table_name, grain FROM meta.table ORDER BY table_name").fetchall()
+        if table not in dict(known):
+            raise MeetlatError(f"There is no table {table}; there are {', '.join(name for name, _ in known)}.")
+        ((total,),) = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+        _print(con, f"SELECT * FROM {table} ORDER BY {dict(known)[table]} LIMIT {rows}", f"{table}: {total:,} rows")
+
+
+def query(settings: Settings, sql: str, csv: bool) -> None:
+    with _open(settings) as con:
+        if csv:
+            _csv(con, sql)
+        else:
+            _print(con, sql, "")
+
+
+def _print(con: duckdb.DuckDBPyConnection, sql: str, title: str) -> None:
+    names, found = _rows(con, sql)
+    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in found) for i in range(len(names))]
+    shown = [tuple(f"{v:.4g}" if isinstance(v, float) else v for v in row) for row in found]
+    if len(names) > 12 and len(found) <= 40:  # too wide for a terminal: one block a row
+        print(title)
+        for row in shown:
+            print("\n".join(f"  {n:28} {'' if v is None else v}" for n, v in zip(names, row, strict=True)) + "\n")
+        return
+    _table(title, list(zip(names, numeric, strict=True)), shown)
+
+
+def _csv(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+    import csv
+
+    names, found = _rows(con, sql)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(found)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    try:
+        result = con.execute(sql)
+        return [c[0] for c in result.description or []], result.fetchall()
+    except duckdb.Error as error:
+        raise MeetlatError(f"The query cannot be run: {error}") from None
+
+
+def quarantine(settings: Settings, source: str | None) -> None:
+    """Counts by source, question and reason, with example rows and what would mend them."""
+    with _open(settings) as con:
+        known = [row[0] for row in con.execute("SELECT source_code FROM core.dim_source ORDER BY ALL").fetchall()]
+        if source is not None and source not in known:
+            raise MeetlatError(f"There is no source {source}; there are {', '.join(known)}.")
+        rows = con.execute(
+            "SELECT q.source_code, d.file_name, coalesce(q.question, 'whole row'), q.reason, count(*), "
+            "array_to_string(list_slice(list(DISTINCT q.shown ORDER BY q.shown), 1, 4), '  '), "
+            "array_to_string(list_slice(list(q.row_number ORDER BY q.row_number), 1, 3), ', ') "
+            "FROM meta.quarantine AS q JOIN meta.delivery AS d USING (source_code, delivery_id) "
+            "WHERE q.source_code = coalesce($1, q.source_code) GROUP BY ALL ORDER BY 1, 2, 5 DESC, 3, 4",
+            [source],
+        ).fetchall()
+    if not rows:
+        print("Nothing is quarantined.")
+        return
+    columns = [("source", False), ("delivery", False), ("column", False), ("reason", False), ("n", True)]
+    _table("Quarantine", [*columns, ("found", False), ("such as rows", False)], rows)
+    print("What would mend it:")
+    for reason in sorted({row[3] for row in rows}):
+        print(f"  {reason}: {REMEDIES.get(reason, 'see docs/contracts.md')}")
+

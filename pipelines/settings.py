@@ -1,0 +1,52 @@
+"""Paths and switches, from environment variables. Nothing else reads the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import MeetlatError
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things stand. All paths are absolute."""
+
+    raw: Path  # sources: a folder each, with contract and deliveries
+    warehouse: Path  # parts and releases; what BI tools open
+    state: Path  # lock, key, logs, DAGSTER_HOME: never published
+    sql: Path  # one file a table
+    threads: int | None  # None: all cores
+    memory: str | None  # None: DuckDB's own limit
+    notify: str | None  # an Apprise address, told of exits 1 and 3
+
+    @property
+    def current(self) -> Path:
+        return self.warehouse / "current"
+
+
+def load() -> Settings:
+    """Read the environment. Raises MeetlatError for a value that cannot be used."""
+
+    def place(variable: str, default: Path) -> Path:
+        return Path(os.environ.get(variable) or default).expanduser().absolute()
+
+    threads = os.environ.get("MEETLAT_THREADS") or None
+    if threads is not None and not (threads.isdigit() and int(threads) > 0):
+        raise MeetlatError(f"MEETLAT_THREADS is '{threads}'; set it to a whole number of at least 1.")
+    settings = Settings(
+        raw=place("MEETLAT_RAW", PROJECT / "raw"),
+        warehouse=place("MEETLAT_WAREHOUSE", PROJECT / "warehouse"),
+        state=place("MEETLAT_STATE", PROJECT / ".meetlat"),
+        sql=PROJECT / "sql",
+        threads=int(threads) if threads else None,
+        memory=os.environ.get("MEETLAT_MEMORY") or None,
+        notify=os.environ.get("MEETLAT_NOTIFY") or None,
+    )
+    if settings.warehouse in (settings.state, *settings.state.parents):
+        raise MeetlatError(
+            f"MEETLAT_STATE ({settings.state}) lies inside MEETLAT_WAREHOUSE; it holds the key, so put it "
+            "somewhere that is not shared with readers of the warehouse."
+        )
+    return settings

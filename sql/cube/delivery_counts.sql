@@ -1,0 +1,32 @@
+-- The cube of one delivery: answers counted per score value.
+--
+-- @per delivery
+-- @working
+-- @grain  source_code, delivery_id, wave_code, time_cell_code, country_code, organisation_code, sector_code, audience_code, channel_code, measure_code, question_version, value, missing_reason
+-- @column source_code       VARCHAR | Source.
+-- @column delivery_id       VARCHAR | Delivery.
+-- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
+-- @column time_cell_code    VARCHAR | Month of the answer, or the wave where there is no month.
+-- @column country_code      VARCHAR | Country of the survey.
+-- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
+-- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
+-- @column audience_code     VARCHAR | Who answered.
+-- @column channel_code      VARCHAR | Channel rated, or not_applicable.
+-- @column measure_code      VARCHAR | Measure.
+-- @column question_version  INTEGER | Version of the question's wording and scale.
+-- @column value             INTEGER | Answer as a whole number of the measure's smallest step; NULL if missing.
+-- @column missing_reason    VARCHAR | Why there is no value; NULL where there is one.
+-- @column n                 BIGINT  | Answers.
+-- @column sum_w             BIGINT  | Sum of the weights, in millionths.
+-- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9, each rounded.
+
+SELECT
+    source_code, delivery_id, wave_code,
+    coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
+    country_code, organisation_code, sector_code, audience_code, channel_code, measure_code,
+    question_version, value, missing_reason,
+    count(*) AS n,
+    sum(weight) AS sum_w,
+    sum((weight * weight + 500) // 1000) AS sum_w2
+FROM core.fct_answer
+GROUP BY ALL

@@ -38,13 +38,13 @@ def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
         owners=OWNERS,
         description=f"{contract.title} (raw/{name}): every delivery staged as typed answers, with its receipt.",
         check_specs=[
-            dg.AssetCheckSpec("deliveries_accepted", key, description="every delivery could be read"),
-            dg.AssetCheckSpec("deliveries_present", key, description="no published delivery is gone or changed"),
+            dg.AssetCheckSpec("deliveries_accepted", asset=key, description="every delivery could be read"),
+            dg.AssetCheckSpec("deliveries_present", asset=key, description="no published delivery is gone or changed"),
         ],
         required_resource_keys={"build"},
         tags={"monitor": contract.monitor, "provenance": contract.provenance},
     )
-    def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def stage(context: dg.AssetExecutionContext) -> Iterator[Any]:
         build = context.resources.build
         source = build.inputs.sources[name]
         try:
@@ -53,7 +53,8 @@ def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
         except MeetlatError as error:
             raise _failed(build, error) from None
         refused = [build.refused[d.path] for d in source.deliveries if d.path in build.refused]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
+            asset_key=key,
             metadata={
                 "deliveries": len(accepted),
                 "refused": "\n".join(refused) or "none",
@@ -61,21 +62,18 @@ def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
                 "responses": sum(part.facts["rows"]["response"] for _, part in accepted),
                 "quarantined": sum(part.facts["rows"]["quarantine"] for _, part in accepted),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    passed=not refused,
-                    check_name="deliveries_accepted",
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description="\n".join(refused) or "all read",
-                ),
-                dg.AssetCheckResult(
-                    passed=source.stopped is None,
-                    check_name="deliveries_present",
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=source.stopped or "all present",
-                ),
-            ],
         )
+        for name_, fault in (
+            ("deliveries_accepted", "\n".join(refused)),
+            ("deliveries_present", source.stopped),
+        ):
+            yield dg.AssetCheckResult(
+                passed=not fault,
+                check_name=name_,
+                asset_key=key,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=fault or "in order",
+            )
 
     return stage
 
@@ -104,7 +102,7 @@ def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
             "grain": ", ".join(model.grain),
             "file": f"sql/{model.layer}/{model.path.name}",
         },
-        check_specs=[dg.AssetCheckSpec(n, key, description=text, blocking=True) for n, text in names],
+        check_specs=[dg.AssetCheckSpec(n, asset=key, description=text, blocking=True) for n, text in names],
         required_resource_keys={"build"},
     )
     def make(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -136,7 +134,7 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
         owners=OWNERS,
         description="The published release: DuckDB files, Parquet and metadata, swapped in as one.",
         check_specs=[
-            dg.AssetCheckSpec("gate", RELEASE, description="no source lost more answers than it may", blocking=True)
+            dg.AssetCheckSpec("gate", asset=RELEASE, description="no source lost more answers than it may", blocking=True)
         ],
         required_resource_keys={"build"},
     )

@@ -10,10 +10,8 @@ from typing import Any
 import dagster as dg
 
 from pipelines import assets, contracts, deliveries, models, settings
-
-_settings = settings.load()
-_models = list(models.load(_settings.sql).values())
-_contracts = {f.name: contracts.load(f) for f in deliveries.sources(_settings.raw)}
+from pipelines.contracts import Contract
+from pipelines.models import Model
 
 nightly_refresh = dg.define_asset_job(
     "nightly_refresh",
@@ -62,15 +60,25 @@ def build(context: dg.InitResourceContext) -> Iterator[Any]:
         yield plan.Build(plan.look(here), report=context.log.info if context.log else print)
 
 
-defs = dg.Definitions(
-    assets=[
-        *(assets.source_asset(name, contract) for name, contract in _contracts.items()),
-        *(assets.table_asset(model, list(_contracts)) for model in _models),
-        assets.release_asset(_models),
-    ],
-    jobs=[nightly_refresh],
-    schedules=[nightly],
-    sensors=[new_deliveries, tell_of_failure],
-    resources={"build": build},
-    executor=dg.in_process_executor,  # one process: DuckDB itself uses every core
-)
+def define(tables: list[Model], sources: dict[str, Contract], resource: Any) -> dg.Definitions:
+    """The list, for these tables and sources; `resource` is a Build or what makes one a run."""
+    return dg.Definitions(
+        assets=[
+            *(assets.source_asset(name, contract) for name, contract in sources.items()),
+            *(assets.table_asset(model, list(sources)) for model in tables),
+            assets.release_asset(tables),
+        ],
+        jobs=[nightly_refresh],
+        schedules=[nightly],
+        sensors=[new_deliveries, tell_of_failure],
+        resources={"build": resource},
+        executor=dg.in_process_executor,  # one process: DuckDB itself uses every core
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster dev` loads."""
+    here = settings.load()
+    agreed = {f.name: contracts.load(f) for f in deliveries.sources(here.raw)}
+    return define(list(models.load(here.sql).values()), agreed, build)

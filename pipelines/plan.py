@@ -355,6 +355,9 @@ class Build:
                     for source in self.inputs.sources.values()
                     for delivery, _ in self.accepted(source)
                 ]
+                if not keys:
+                    faults = "".join(f"\n  {sentence}" for sentence in self.refused.values())
+                    raise MeetlatError(f"There is no delivery that can be read, so nothing is published.{faults}")
                 self._tables[table] = [self._run(model, self._of_delivery(model, s, d)) for s, d in keys]
             else:
                 self._tables[table] = [self._run(model, {u: self._all_of(u) for u in model.upstreams})]

@@ -84,16 +84,17 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         from pipelines import assets
-        from pipelines.definitions import defs
+        from pipelines.definitions import define
 
         selection = None
         if stale is not None:
             names = [assets.table_key(s) if "." in s else assets.source_key(s) for s in sorted(stale)]
             selection = [*names, assets.RELEASE]
+        contracts = {name: source.contract for name, source in build.inputs.sources.items()}
+        defs = define(list(build.inputs.models.values()), contracts, build)
         with dg.DagsterInstance.get() as instance:
             result = defs.resolve_job_def("nightly_refresh").execute_in_process(
                 instance=instance,
-                resources={"build": build},
                 asset_selection=selection,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -96,13 +96,10 @@ class Published:
 def publish(build: Build) -> Published:
     """Assemble the release of these inputs, verify it, pass the gate and swap it in.
 
-    Raises MeetlatError, leaving the current release served, if the gate stops it or if not one
-    delivery was accepted. A candidate that the gate stopped stays in `candidates/`.
+    Raises MeetlatError, leaving the current release served, if the gate stops it; the candidate then
+    stays in `candidates/`.
     """
     settings, inputs = build.settings, build.inputs
-    if not any(build.accepted(source) for source in inputs.sources.values()):
-        faults = "\n".join(f"  {sentence}" for sentence in build.refused.values())
-        raise MeetlatError(f"There is no delivery that can be read, so nothing is published.\n{faults}".rstrip())
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
     final = releases / inputs.release_id

@@ -1,14 +1,31 @@
-"""One way to open the engine: bounded, offline, in memory, spilling only beside the part being made."""
+"""One way to open the engine: bounded, offline, in memory, spilling only beside the part being made.
 
+What is made per delivery runs on one thread, and several deliveries run at once: a single thread
+keeps the order of the rows and the bytes of the file without a sort. All else is sorted and uses
+every core.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import duckdb
 
 from pipelines.settings import Settings
 
 
-def connect(settings: Settings, spill: Path) -> duckdb.DuckDBPyConnection:
-    """An empty in-memory database. `spill` is a folder that goes when the part is done."""
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def connect(settings: Settings, spill: Path, alone: bool = False) -> duckdb.DuckDBPyConnection:
+    """An empty in-memory database. `spill` is a folder that goes when the part is done.
+
+    `alone`: on one thread, beside others that do the same, each with its share of the memory.
+    """
     con = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -16,14 +33,28 @@ def connect(settings: Settings, spill: Path) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(spill / ".spill"),
         }
     )
-    if settings.threads:
-        con.execute(f"SET threads = {settings.threads}")
+    if alone or settings.threads:
+        con.execute(f"SET threads = {1 if alone else settings.threads}")
     if settings.memory:
         con.execute("SET memory_limit = $1", [settings.memory])
+    if alone:
+        ((limit,),) = con.execute("SELECT current_setting('memory_limit')").fetchall()
+        number, unit = limit.split()
+        con.execute(f"SET memory_limit = '{float(number) / workers(settings):.3f} {unit}'")
     con.execute("SET TimeZone = 'UTC'")
     # DuckDB 2.0.0 pushes TRY_CAST into the CSV reader as a hard cast and loses rows (upstream 23818).
     con.execute("SET disabled_optimizers = 'type_pushdown'")
     return con
+
+
+def workers(settings: Settings) -> int:
+    return settings.threads or os.cpu_count() or 1
+
+
+def side_by_side(settings: Settings, work: Callable[[In], Out], items: Iterable[In]) -> list[Out]:
+    """Do the same work for every item, as many at once as there are cores; the results in order."""
+    with ThreadPoolExecutor(workers(settings)) as pool:
+        return list(pool.map(work, items))
 
 
 def quoted(text: str) -> str:
@@ -32,8 +63,15 @@ def quoted(text: str) -> str:
 
 
 def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
-    """Write a query with a total order to Parquet; gives the number of rows."""
+    """Write a query to Parquet; gives the number of rows. It needs a total order, or a single thread."""
     (rows,) = con.execute(
         f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v1)"
     ).fetchall()
     return int(rows[0])
+
+
+def load_rows(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: Iterable[Any]) -> None:
+    """Make a small table of rows that Python holds: dicts, with the SQL type of every column."""
+    types = json.dumps([dict(columns)])
+    text = json.dumps(list(rows), default=str)
+    con.execute(f"CREATE TABLE {table} AS SELECT unnest(from_json($1, {quoted(types)}), recursive := true)", [text])

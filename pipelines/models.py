@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -56,6 +55,7 @@ class Model:
     query: str
     per_delivery: bool = False
     restricted: bool = False  # respondent-level or cube: kept out of benchmark.duckdb
+    in_order: bool = False  # the query gives the rows in the order of its delivery
     working: bool = False  # a step on the way: a part, but in no release
     inherits: list[tuple[str, list[str]]] = field(default_factory=list)
 
@@ -63,15 +63,13 @@ class Model:
     def layer(self) -> str:
         return self.name.split(".")[0]
 
-    @cached_property
-    def upstreams(self) -> list[str]:
-        """The tables that the query and the checks read, sorted."""
-        with duckdb.connect() as con:
-            (tree,) = con.execute("SELECT json_serialize_sql($1)", [self.query]).fetchall()[0]
-        document = json.loads(tree)
-        if document.get("error"):
-            raise MeetlatError(f"{self.path}: {document.get('error_message', 'not one SELECT')}.")
-        return sorted({*_tables(document), *(c.upstream for c in self.checks if c.upstream)})
+    upstreams: list[str] = field(default_factory=list)  # the tables that the query and the checks read
+
+    @property
+    def order(self) -> list[str]:
+        """The grain within one part: of one delivery, source and delivery are the same everywhere."""
+        constant = ("source_code", "delivery_id") if self.per_delivery else ()
+        return [g for g in self.grain if g not in constant] or self.grain
 
     @property
     def canonical(self) -> JSON:
@@ -80,6 +78,7 @@ class Model:
             " ".join(_tokens(self.query)),
             [(c.name, c.type) for c in self.columns],
             self.grain,
+            self.in_order,
             [(c.name, c.condition, c.upstream) for c in self.checks],
         ]
 
@@ -87,6 +86,14 @@ class Model:
     def documented(self) -> JSON:
         """What else a release shows of the model."""
         return [self.text, [c.text for c in self.columns], self.restricted, self.working]
+
+
+def _upstreams(con: duckdb.DuckDBPyConnection, model: Model) -> list[str]:
+    (tree,) = con.execute("SELECT json_serialize_sql($1)", [model.query]).fetchall()[0]
+    document = json.loads(tree)
+    if document.get("error"):
+        raise MeetlatError(f"{model.path}: {document.get('error_message', 'not one SELECT')}.")
+    return sorted({*_tables(document), *(c.upstream for c in model.checks if c.upstream)})
 
 
 def _tables(node: JSON) -> Iterable[str]:
@@ -116,9 +123,11 @@ def load(folder: Path) -> dict[str, Model]:
     models = {m.name: m for m in (parse(path) for path in sorted(folder.glob("*/*.sql")))}
     if not models:
         raise MeetlatError(f"{folder} holds no SQL models; run meetlat from a checkout (pip install -e .).")
-    for model in models.values():
-        _inherit(model, models, ())
-        _verify(model)
+    with duckdb.connect() as con:
+        for model in models.values():
+            _inherit(model, models, ())
+            _verify(model)
+            model.upstreams = _upstreams(con, model)
     return {name: models[name] for name in _sorted(models)}
 
 
@@ -158,6 +167,8 @@ def parse(path: Path) -> Model:
                 )
             elif line == "@per delivery":
                 model.per_delivery = True
+            elif line == "@in order":
+                model.in_order = True
             elif line == "@restricted":
                 model.restricted = True
             elif line == "@working":
@@ -189,6 +200,7 @@ def _verify(model: Model) -> None:
     faults += [f"type {c.type} of {c.name} is none of {allowed}" for c in model.columns if c.type not in allowed]
     faults += [f"@grain names {g}, which is no column" for g in model.grain if g not in names]
     faults += [f"the text of {c.name} still says TODO" for c in model.columns if "TODO" in c.text]
+    faults += ["it is @in order, but not @per delivery"] if model.in_order and not model.per_delivery else []
     faults += ["it has no @grain"] if not model.grain else []
     faults += ["it has no description"] if not model.text else []
     if faults:
@@ -233,7 +245,7 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
     Gives the number of rows and the outcome of every check. Raises CheckFailed if one fails.
     """
     file = folder / "data.parquet"
-    with engine.connect(settings, folder) as con:
+    with engine.connect(settings, folder, alone=model.per_delivery) as con:
         for upstream, files in inputs.items():
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {upstream.split('.')[0]}")
             listed = ", ".join(quoted(str(f)) for f in files)
@@ -242,8 +254,8 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
         try:
             _agree(con, model)
             casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
-            order = ", ".join(f"{g} NULLS LAST" for g in model.grain)
-            rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}) ORDER BY {order}", file)
+            order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
+            rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}){order}", file)
         except duckdb.Error as error:
             raise MeetlatError(f"{model.path}: {error}") from None
         con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
@@ -264,9 +276,9 @@ def _agree(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 
 
 def _grain(con: duckdb.DuckDBPyConnection, model: Model) -> JSON:
-    keys = ", ".join(model.grain)
+    keys = ", ".join(model.order)
     (row,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)").fetchall()
-    text = f"one row per {keys}"
+    text = f"one row per {', '.join(model.grain)}"
     return {"name": "grain", "text": text, "passed": row[0] == 0, "found": f"{row[0]} keys stand more than once"}
 
 

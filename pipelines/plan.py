@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import contracts, deliveries, models, privacy, reference
+from pipelines import contracts, deliveries, engine, models, privacy, reference
 from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery
+from pipelines.engine import side_by_side
 from pipelines.errors import DeliveryRefused, MeetlatError
 from pipelines.models import Model
 from pipelines.parts import JSON, Part, Store, digest
@@ -319,7 +320,8 @@ class Build:
     def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
         """The deliveries of a source that could be staged, in delivery order."""
         if source.name not in self._accepted:
-            staged = [(d, self.staged(source, d)) for d in source.deliveries]
+            parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
+            staged = zip(source.deliveries, parts, strict=True)
             self._accepted[source.name] = [(d, part) for d, part in staged if part is not None]
         return self._accepted[source.name]
 
@@ -358,7 +360,14 @@ class Build:
                 if not keys:
                     faults = "".join(f"\n  {sentence}" for sentence in self.refused.values())
                     raise MeetlatError(f"There is no delivery that can be read, so nothing is published.{faults}")
-                self._tables[table] = [self._run(model, self._of_delivery(model, s, d)) for s, d in keys]
+                for upstream in model.upstreams:  # first, so that no two deliveries make the same part
+                    if upstream in self.inputs.models:
+                        self.parts(upstream)
+                for source in self.inputs.sources.values():
+                    self.superseded(source)
+                self._tables[table] = side_by_side(
+                    self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys
+                )
             else:
                 self._tables[table] = [self._run(model, {u: self._all_of(u) for u in model.upstreams})]
         return self._tables[table]
@@ -414,7 +423,7 @@ class Build:
             part = self._list("staged.delivery", self._delivery_rows(), STAGED[table])
         elif layer == "reference":
             columns = ", ".join(f"{c} VARCHAR" for c in REFERENCE[name])
-            part = self._list(table, [tuple(row.values()) for row in self.inputs.lists[name]], columns)
+            part = self._list(table, self.inputs.lists[name], columns)
         elif layer == "staged":
             return [
                 self._staged_file(source, delivery, name)
@@ -425,34 +434,34 @@ class Build:
             return [(part.hash, part.file()) for part in self.parts(table)]
         return [(part.hash, part.file())]
 
-    def _delivery_rows(self) -> list[tuple[JSON, ...]]:
+    def _delivery_rows(self) -> list[dict[str, JSON]]:
         rows = []
         for source in self.inputs.sources.values():
             self.accepted(source)
             for d in source.deliveries:
                 fault = self.refused.get(d.path)
                 rows.append(
-                    (
-                        source.name, d.id, d.path.name, d.order, d.sha256, "refused" if fault else "accepted",
-                        fault or source.stopped or "", source.stopped is not None, len(source.contract.questions),
-                    )  # fmt: skip
+                    {
+                        "source_code": source.name,
+                        "delivery_id": d.id,
+                        "file_name": d.path.name,
+                        "order_key": d.order,
+                        "sha256": d.sha256,
+                        "status": "refused" if fault else "accepted",
+                        "message": fault or source.stopped or "",
+                        "is_stale": source.stopped is not None,
+                        "questions": len(source.contract.questions),
+                    }
                 )
         return rows
 
-    def _list(self, name: str, rows: list[tuple[JSON, ...]], columns: str) -> Part:
+    def _list(self, name: str, rows: list[dict[str, JSON]], columns: str) -> Part:
         """A small table of rows that Python holds."""
 
         def write(folder: Path) -> dict[str, JSON]:
-            import pyarrow as pa
-
-            from pipelines import engine
-
-            fields = [c.split() for c in columns.split(", ")]
-            types = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_()}
-            values = list(zip(*rows, strict=True)) or [()] * len(fields)
-            table = pa.table({n: pa.array(v, types[t]) for (n, t), v in zip(fields, values, strict=True)})
+            types = dict(c.split() for c in columns.split(", "))
             with engine.connect(self.settings, folder) as con:
-                con.register("listed", table)
+                engine.load_rows(con, "listed", types, rows)
                 return {"rows": engine.write_parquet(con, "FROM listed ORDER BY ALL", folder / "data.parquet")}
 
         return self._make(name, digest([rows, columns, versions()]), write)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import plan, privacy
+from pipelines import engine, plan, privacy
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
 from pipelines.models import HEADLINE, Column, Model
@@ -289,16 +289,10 @@ def _meta_rows(build: Build, models: list[Model], gate: list[dict[str, JSON]]) -
 
 
 def _write_rows(file: Path, columns: list[tuple[str, str, str]], rows: list[dict[str, JSON]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {
-        "VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "BOOLEAN": pa.bool_(),
-        "DOUBLE": pa.float64(), "DATE": pa.date32(),
-    }  # fmt: skip
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    table = pa.table({n: pa.array([r[n] for r in rows], types[t]) for n, t, _ in columns})
-    pq.write_table(table, file, compression="zstd", version="2.6", data_page_version="1.0")
+    with duckdb.connect() as con:
+        engine.load_rows(con, "listed", {name: type for name, type, _ in columns}, rows)
+        engine.write_parquet(con, "FROM listed ORDER BY ALL", file)
 
 
 # --- the DuckDB files ----------------------------------------------------------------------------
@@ -346,6 +340,7 @@ def _write_database(
     with duckdb.connect() as con:
         con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         con.execute("USE published")
+        con.execute("BEGIN")
         for name, (text, columns) in tables.items():
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.split('.')[0]}")
             con.execute(f"CREATE TABLE {name} ({', '.join(f'{c.name} {c.type}' for c in columns)})")
@@ -358,6 +353,7 @@ def _write_database(
                 name, text, columns = view_of(model)
                 con.execute(f"CREATE VIEW {name} AS {_view_query(model)}")
                 _comment(con, "VIEW", name, text, columns)
+        con.execute("COMMIT")
         con.execute("USE memory")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")

@@ -12,7 +12,7 @@ of the export exists only inside the query. Four files come out:
   receipt     one row per kind of row and cell, with its count
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -45,7 +45,7 @@ def stage(
     Raises DeliveryRefused, with nothing usable in `folder`, if the delivery is not as declared.
     """
     before = delivery.path.stat()
-    with engine.connect(settings, folder) as con:
+    with engine.connect(settings, folder, alone=True) as con:
         con.execute(f"SET TimeZone = {quoted(contract.time_zone)}")
         for kind in ("response", "respondent"):
             prefix = privacy.prefix(key, contract.controller, delivery.source, kind)
@@ -54,7 +54,7 @@ def stage(
             with open_text(con, delivery.path, contract) as text:
                 _check_columns(delivery.path.name, text.columns, contract)
                 judged = judge(text.columns, text.relation, contract, measures)
-                con.execute(f"CREATE TEMP TABLE judged AS {judged}")
+                con.execute(f"CREATE TEMP TABLE judged_row AS {judged}")
             unread = text.finish()
         except duckdb.Error as error:
             raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
@@ -104,7 +104,7 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
     trimmed = ", ".join(
         f"nullif(trim(c{place[name]}, ' ' || chr(9) || chr(160)), '') AS {t}" for name, t in text.items()
     )
-    read = f"SELECT row_number() OVER () AS row_number, fault, {trimmed} FROM {relation}"
+    read = f"SELECT fault, {trimmed} FROM {relation}"
 
     def of(role: str) -> str | None:
         name = contract.one(role)
@@ -137,7 +137,7 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
     typed = (
         f"SELECT *, {coded('organisation')} AS organisation_code, {coded('sector')} AS sector_code, "
         f"{coded('channel')} AS channel_code, {coded('mode')} AS mode_code, {date} AS answered_on, "
-        f"{weight} AS weight{numbers} FROM (SELECT * FROM ({read}))"
+        f"{weight} AS weight{numbers} FROM ({read})"
     )
 
     response = privacy.pseudonym("response_prefix", of("response") or "NULL")
@@ -147,7 +147,7 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
     )
     state, reason = _row_state(contract, text)
     judged = [
-        f"row_number, {state} AS row_state, {reason} AS row_reason, {response} AS response_id",
+        f"{state} AS row_state, {reason} AS row_reason, {response} AS response_id",
         f"{person} AS respondent_id, organisation_code, sector_code, mode_code, answered_on, weight",
         "channel_code",
     ]
@@ -236,6 +236,8 @@ def _answer(i: int, column: str, question: Question, measure: Measure) -> list[s
 
 def _find_repeated(con: duckdb.DuckDBPyConnection) -> None:
     """Of responses that stand in the delivery more than once, the last row counts."""
+    # rows keep the order of the file; a window over the text itself would run on one core
+    con.execute("CREATE TEMP VIEW judged AS SELECT rowid + 1 AS row_number, * FROM judged_row")
     con.execute(
         "CREATE TEMP TABLE repeated AS SELECT response_id, max(row_number) AS last FROM judged "
         "WHERE row_state = 'accepted' GROUP BY response_id HAVING count(*) > 1"
@@ -257,24 +259,11 @@ def _write(
 ) -> dict[str, JSON]:
     source, id = quoted(delivery.source), quoted(delivery.id)
     questions = list(contract.questions.items())
-    wave = quoted(contract.wave.code) if contract.wave else "NULL::VARCHAR"
-    answers, refused = [], []
-    for i, (name, question) in enumerate(questions):
-        channel = (
-            "coalesce(channel_code, 'not_applicable')" if question.channel == "row" else quoted(question.channel)
-        )
-        answers.append(
-            f"SELECT {source} AS source_code, {id} AS delivery_id, row_number, response_id, respondent_id, "
-            f"{quoted(contract.country)} AS country_code, organisation_code, sector_code, "
-            f"{quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
-            f"{channel} AS channel_code, {quoted(question.measure)} AS measure_code, {quoted(name)} AS question, "
-            f"{question.version}::INTEGER AS question_version, v{i} AS value, weight, m{i} AS missing_reason, "
-            f"{i} AS place FROM settled WHERE row_state = 'accepted'"
-        )
-        refused.append(
-            f"SELECT row_number, {quoted(name)} AS question, {quoted(question.measure)} AS measure_code, "
-            f"q{i} AS reason, s{i} AS shown FROM settled WHERE row_state = 'accepted' AND q{i} IS NOT NULL"
-        )
+    refused = [
+        f"SELECT row_number, {quoted(name)} AS question, {quoted(question.measure)} AS measure_code, "
+        f"q{i} AS reason, s{i} AS shown FROM settled WHERE row_state = 'accepted' AND q{i} IS NOT NULL"
+        for i, (name, question) in enumerate(questions)
+    ]
     refused.append(
         "SELECT row_number, NULL AS question, NULL AS measure_code, row_reason AS reason, NULL AS shown "
         "FROM settled WHERE row_state = 'refused'"
@@ -288,9 +277,7 @@ def _write(
         return engine.write_parquet(con, f"{query} ORDER BY {order}", folder / f"{stem}.parquet")
 
     rows = {
-        "answer": write(
-            "answer", f"SELECT * EXCLUDE (place) FROM ({' UNION ALL '.join(answers)})", "row_number, place"
-        ),
+        "answer": engine.write_parquet(con, _answers(delivery, contract), folder / "answer.parquet"),
         "response": write(
             "response",
             f"SELECT {source} AS source_code, {id} AS delivery_id, row_number, response_id, respondent_id "
@@ -316,3 +303,31 @@ def _write(
         "kind, state, reason",
     )
     return {"rows": rows, "questions": len(questions)}
+
+
+def _answers(delivery: Delivery, contract: Contract) -> str:
+    """SQL: every row once a question, in the order of the file and then of the contract."""
+    questions = list(contract.questions.items())
+
+    def per_question(values: Iterable[str]) -> str:
+        values = list(values)
+        if len(set(values)) == 1:
+            return values[0]
+        return "CASE place " + " ".join(f"WHEN {i} THEN {v}" for i, v in enumerate(values)) + " END"
+
+    channels = (
+        "coalesce(channel_code, 'not_applicable')" if q.channel == "row" else quoted(q.channel) for _, q in questions
+    )
+    wave = quoted(contract.wave.code) if contract.wave else "NULL::VARCHAR"
+    return (
+        f"SELECT {quoted(delivery.source)} AS source_code, {quoted(delivery.id)} AS delivery_id, row_number, "
+        f"response_id, respondent_id, {quoted(contract.country)} AS country_code, organisation_code, sector_code, "
+        f"{quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
+        f"{per_question(channels)} AS channel_code, "
+        f"{per_question(quoted(q.measure) for _, q in questions)} AS measure_code, "
+        f"{per_question(quoted(name) for name, _ in questions)} AS question, "
+        f"({per_question(str(q.version) for _, q in questions)})::INTEGER AS question_version, "
+        f"{per_question(f'v{i}' for i in range(len(questions)))} AS value, weight, "
+        f"{per_question(f'm{i}' for i in range(len(questions)))} AS missing_reason "
+        f"FROM (SELECT *, unnest(range({len(questions)})) AS place FROM settled WHERE row_state = 'accepted')"
+    )

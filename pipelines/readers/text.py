@@ -61,6 +61,8 @@ def said_plainly(path: Path, encoding: str) -> Iterator[None]:
             f"{path.name} is not {encoding}{at} ({getattr(error, 'reason', error)}); correct `encoding` in the "
             "contract, or have it exported again."
         ) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise DeliveryRefused(f"{path.name} cannot be read ({error.strerror or error}).") from None
 
@@ -87,15 +89,17 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         try:
-            with os.fdopen(self.write_end, "wb", buffering=1 << 20) as pipe, suppress(BrokenPipeError):
-                with said_plainly(self.path, self.encoding):
-                    while chunk := self.text.read(1 << 20):
-                        if "\0" in chunk:
-                            raise DeliveryRefused(f"{self.path.name} holds NUL bytes, so it is not a text file.")
-                        try:
-                            pipe.write(chunk.encode())
-                        except BrokenPipeError:
-                            return
+            with (
+                suppress(BrokenPipeError),  # the engine stopped reading, and says why itself
+                os.fdopen(self.write_end, "wb", buffering=0) as pipe,
+                said_plainly(self.path, self.encoding),
+            ):
+                while chunk := self.text.read(1 << 20):
+                    if "\0" in chunk:
+                        raise DeliveryRefused(f"{self.path.name} holds NUL bytes, so it is not a text file.")
+                    unsent = memoryview(chunk.encode())
+                    while unsent:
+                        unsent = unsent[pipe.write(unsent) :]
         except DeliveryRefused as refused:
             self.error = refused
 

@@ -2,6 +2,7 @@
 -- A response that a later delivery replaced is left out of the delivery that it replaced.
 --
 -- @per delivery
+-- @in order
 -- @restricted
 -- @grain  source_code, delivery_id, row_number, question
 -- @column source_code       VARCHAR | Source of the delivery.

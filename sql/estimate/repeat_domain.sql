@@ -10,35 +10,65 @@
 -- @column measure_code  VARCHAR | Measure.
 -- @column n_surplus     BIGINT  | Answers less respondents.
 
-WITH placed AS (
+WITH person AS (
+    -- respondents as numbers: what follows multiplies every answer by its periods and domains
+    SELECT source_code, respondent_id, row_number() OVER () AS person
+    FROM (SELECT DISTINCT source_code, respondent_id FROM cube.repeat_answer)
+),
+answer AS (
     SELECT
-        source.monitor_code, answer.audience_code, period.period_code, answer.source_code, answer.respondent_id,
+        source.monitor_code, a.audience_code, a.measure_code, a.channel_code, cell.period_code AS time_cell_code,
         CASE
-            WHEN answer.sector_code IS NOT NULL THEN answer.sector_code
-            WHEN answer.organisation_code IS NULL THEN 'not_applicable'
+            WHEN a.sector_code IS NOT NULL THEN a.sector_code
+            WHEN a.organisation_code IS NULL THEN 'not_applicable'
             ELSE organisation.sector_code
         END AS sector_code,
-        unnest([answer.channel_code, 'all']) AS channel_code, answer.measure_code, answer.n
-    FROM cube.repeat_answer AS answer
+        person.person, sum(a.n) AS n
+    FROM cube.repeat_answer AS a
+    JOIN person USING (source_code, respondent_id)
     JOIN core.dim_source AS source USING (source_code)
-    JOIN core.dim_period AS cell ON cell.period_code = answer.time_cell_code
+    JOIN core.dim_period AS cell ON cell.period_code = a.time_cell_code
+    LEFT JOIN core.dim_organisation AS organisation
+        ON organisation.organisation_code = a.organisation_code
+        AND cell.period_start >= organisation.valid_from
+        AND (organisation.valid_before IS NULL OR cell.period_start < organisation.valid_before)
+    GROUP BY ALL
+),
+-- every kind of answer with the domains that it counts in, as numbers too
+kind AS (
+    SELECT *, row_number() OVER () AS kind
+    FROM (SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, time_cell_code, sector_code FROM answer)
+),
+placed AS (
+    SELECT
+        kind.kind, kind.monitor_code, kind.audience_code, kind.measure_code, period.period_code,
+        bridge.ancestor_code AS sector_code, unnest([kind.channel_code, 'all']) AS channel_code
+    FROM kind
+    JOIN core.dim_period AS cell ON cell.period_code = kind.time_cell_code
     JOIN core.dim_period AS period
         ON period.period_start <= cell.period_start AND period.period_end >= cell.period_end
         AND (period.period_type <> 'wave' OR period.period_code = cell.period_code)
-    LEFT JOIN core.dim_organisation AS organisation
-        ON organisation.organisation_code = answer.organisation_code
-        AND cell.period_start >= organisation.valid_from
-        AND (organisation.valid_before IS NULL OR cell.period_start < organisation.valid_before)
+    JOIN core.bridge_sector AS bridge USING (sector_code)
 ),
-by_respondent AS (
-    SELECT
-        monitor_code, period_code, audience_code, bridge.ancestor_code AS sector_code, channel_code, measure_code,
-        source_code, respondent_id, sum(n) AS n
-    FROM placed JOIN core.bridge_sector AS bridge USING (sector_code)
-    GROUP BY ALL
+domain AS (
+    SELECT *, row_number() OVER () AS domain
+    FROM (
+        SELECT DISTINCT monitor_code, period_code, audience_code, sector_code, channel_code, measure_code FROM placed
+    )
+),
+member AS (
+    SELECT kind, domain
+    FROM placed
+    JOIN domain USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+),
+numbered AS (
+    SELECT kind, person, n
+    FROM answer
+    JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, time_cell_code, sector_code)
+),
+counted AS (
+    SELECT domain, sum(n) - count(DISTINCT person) AS n_surplus FROM numbered JOIN member USING (kind) GROUP BY domain
 )
 SELECT
-    monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
-    sum(n - 1) AS n_surplus
-FROM by_respondent
-GROUP BY ALL
+    monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, n_surplus
+FROM counted JOIN domain USING (domain)

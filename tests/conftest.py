@@ -1,0 +1,200 @@
+"""What the end-to-end tests share: a place of one's own, the real command, and samples made once."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from filelock import FileLock
+
+from pipelines.samples import klantcontact
+
+PROJECT = Path(__file__).resolve().parents[1]
+RATINGS = 4000  # the smallest sample: every rule and every published figure, in half a second
+KEY = "0f" * 32  # one key everywhere, so that places can be compared byte by byte
+CUSTOMERS, EMPLOYEES, SOCIAL = "klantcontact_customers", "klantcontact_employees", "klantcontact_social"
+QUARTER = "klantcontact_klanten_2011-Q{}.csv.gz"
+WORKBOOK = "klantcontact_medewerkers_2011.xlsx"
+MESSAGES = "klantcontact_berichten_2011.jsonl.gz"
+
+Ran = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The raw folder, warehouse and state of one test, and the command that works on them."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.root / "raw"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def current(self) -> Path:
+        return self.warehouse / "current"
+
+    def meetlat(self, *args: str, **env: str) -> Ran:
+        """Run the command as a user would; whatever happens, nobody may meet a traceback."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MEETLAT_", "DAGSTER_"))}
+        places = {
+            "MEETLAT_RAW": str(self.raw),
+            "MEETLAT_WAREHOUSE": str(self.warehouse),
+            "MEETLAT_STATE": str(self.state),
+        }
+        command = [sys.executable, "-m", "pipelines.cli", *args]
+        ran = subprocess.run(
+            command, env=clean | places | env, cwd=PROJECT, capture_output=True, text=True, timeout=300
+        )
+        assert "Traceback" not in ran.stdout + ran.stderr, ran.stderr
+        return ran
+
+    def refresh(self, *args: str, status: int = 0, **env: str) -> Ran:
+        ran = self.meetlat("refresh", *args, **env)
+        assert ran.returncode == status, f"exit {ran.returncode}, not {status}\n{ran.stderr}\n{ran.stdout}"
+        return ran
+
+    def query(self, sql: str, file: str = "restricted/warehouse.duckdb") -> list[tuple[Any, ...]]:
+        """Ask a file of the current release, as a BI tool would."""
+        with duckdb.connect(str(self.current / file), read_only=True) as con:
+            return con.execute(sql).fetchall()
+
+    def delivery(self, source: str, name: str) -> Path:
+        return self.raw / source / name
+
+    def release_id(self) -> str:
+        return self.current.resolve().name
+
+    def parquet(self) -> dict[str, str]:
+        """The digest of every Parquet file of the current release."""
+        tops = (self.current / "parquet", self.current / "restricted" / "parquet")
+        files = [file for top in tops for file in top.rglob("*.parquet")]
+        assert files
+        return {str(f.relative_to(self.current)): sha256(f) for f in sorted(files)}
+
+    def copy(self, to: Path) -> "Place":
+        shutil.copytree(self.root, to, symlinks=True)
+        return Place(to)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lines(ran: Ran) -> list[str]:
+    """The sentences on standard error."""
+    return [line for line in ran.stderr.splitlines() if line.strip()]
+
+
+def new_place(root: Path, sample: Path) -> Place:
+    """A place with these exports and contracts, and nothing in its warehouse yet."""
+    place = Place(root)
+    shutil.copytree(sample, place.raw)
+    place.state.mkdir(mode=0o700)
+    (place.state / "key").write_text(KEY)
+    (place.state / "key").chmod(0o600)
+    return place
+
+
+def add_contracts(raw: Path) -> None:
+    for contract in (PROJECT / "raw").glob("*/contract.yml"):
+        shutil.copyfile(contract, raw / contract.parent.name / "contract.yml")
+
+
+def same_parts(place: Place, built: Place) -> None:
+    """Give a place without a release every part that another place made."""
+    shutil.copytree(built.warehouse / "parts", place.warehouse / "parts")
+
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once for all workers of the session; nobody may change what is in it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        folder = base / name
+        with FileLock(base / f"{name}.lock"):
+            if not (base / f"{name}.made").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                (base / f"{name}.made").touch()
+        return folder
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def sample(once: Once) -> Path:
+    """A raw folder with 4,000 ratings, the contracts and the ledger."""
+
+    def make(folder: Path) -> None:
+        klantcontact.write(folder, RATINGS)
+        add_contracts(folder)
+
+    return once("sample", make)
+
+
+@pytest.fixture(scope="session")
+def built(once: Once, sample: Path) -> Place:
+    """A place with the release of that sample. Only to look at: copy it to change it."""
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, sample)
+        (folder / "printed.txt").write_text(place.refresh().stdout)
+
+    return Place(once("built", make))
+
+
+@pytest.fixture(scope="session")
+def three_quarters(once: Once, sample: Path) -> Place:
+    """The same without the fourth quarter, which has yet to arrive. Only to look at."""
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, sample)
+        place.delivery(CUSTOMERS, QUARTER.format(4)).unlink()
+        place.refresh()
+
+    return Place(once("three_quarters", make))
+
+
+@pytest.fixture
+def place(tmp_path: Path, sample: Path) -> Place:
+    """A fresh place: the sample has arrived, nothing is refreshed yet."""
+    return new_place(tmp_path / "place", sample)
+
+
+@pytest.fixture
+def published(tmp_path: Path, built: Place) -> Place:
+    """A place of one's own with the release of the sample in it."""
+    return built.copy(tmp_path / "published")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: works on the exports at their published size")
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [n for n in os.environ if n.startswith("MEETLAT_")]:
+        monkeypatch.delenv(name)
+    yield

@@ -1,0 +1,273 @@
+"""The estimates against R: a case with known answers goes through the whole pipeline as a user's own source.
+
+Five sources hold the same grades, each as a monitor of its own, so that one refresh answers every
+question: with weights, without, with respondents as the sampling unit, with every respondent twice,
+and with every weight three times as large. What the keys of the expected values are is told in
+`tests/cases/README.md`.
+"""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+CASES = Path(__file__).with_name("cases")
+EXPECTED = json.loads((CASES / "case1_expected.json").read_text())
+WAVE = {"code": "wave-case-1", "start": "2024-03-01", "end": "2024-03-31"}
+SECTORS = ("gov", "housing", "utility", "insurer")
+CHANNELS = ("email", "phone", "physical")
+TOLERANCE = 1e-9  # relative
+
+Rows = list[dict[str, Any]]
+
+
+def case_rows() -> Rows:
+    with (CASES / "case1_grades.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# --- the raw folder ------------------------------------------------------------------------------
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([list(columns), *rows])
+
+
+def write_reference(raw: Path, monitors: Iterable[str]) -> None:
+    folder = raw / "reference"
+    write_csv(
+        folder / "monitors.csv",
+        ("monitor_code", "label_en", "label_nl", "publisher"),
+        [(name, name, name, "nobody") for name in monitors],
+    )
+    write_csv(
+        folder / "sectors.csv",
+        ("sector_code", "parent_code", "label_en", "label_nl", "sbi_code", "sbi_version", "sort_order"),
+        [
+            ("all", "", "All", "Alle", "", "", 0),
+            *((code, "all", code, code, "", "", 10 * i) for i, code in enumerate(SECTORS, start=1)),
+            ("not_applicable", "all", "None", "Geen", "", "", 99),
+        ],
+    )
+    write_csv(
+        folder / "organisations.csv",
+        ("organisation_code", "name_en", "name_nl", "sector_code", "size_class", "country_code", "valid_from"),
+        [
+            (code, code, code, sector, "small", "NL", "2000-01-01")
+            for code, sector in sorted({(r["org_id"].lower(), r["sector"]) for r in case_rows()})
+        ],
+    )
+    with (Path(__file__).parents[1] / "raw" / "reference" / "published_figures.csv").open() as shipped:
+        write_csv(folder / "published_figures.csv", next(csv.reader(shipped)), [])  # nobody published a figure
+
+
+def write_source(raw: Path, name: str, rows: Rows, *, unit: str = "organisation", weighted: bool = True) -> None:
+    contract: dict[str, Any] = {
+        "title": f"Case 1, {name}",
+        "monitor": name,
+        "audience": "customer",
+        "country": "NL",
+        "provenance": "synthetic",
+        "controller": "Meetlat tests",
+        "purpose": "comparison with R",
+        "licence": "MIT",
+        "sampling_unit": unit,
+        "wave": WAVE,
+        "files": "*.csv",
+        "format": {"kind": "csv", "encoding": "utf-8", "delimiter": ","},
+        "delivery": {"mode": "append", "order": r"case(\d)"},
+        "columns": {
+            "respondent_id": {"role": "response"},
+            "org_id": {"role": "organisation", "values": {r["org_id"]: r["org_id"].lower() for r in rows}},
+            "channel": {"role": "channel", "values": {c: c for c in CHANNELS}},
+            "grade": {"role": "question", "measure": "channel_rating", "channel": "row"},
+        },
+        "discard": ["sector"],  # it comes from reference/organisations.csv
+    }
+    if weighted:
+        contract["columns"]["weight"] = {"role": "weight"}
+    else:
+        contract["discard"].append("weight")
+    write_csv(raw / name / "case1.csv", rows[0], [row.values() for row in rows])
+    (raw / name / "contract.yml").write_text(yaml.safe_dump(contract, sort_keys=False))
+
+
+def twice(rows: Rows) -> Rows:
+    return [row | {"respondent_id": f"{row['respondent_id']}{copy}"} for row in rows for copy in "ab"]
+
+
+def heavier(rows: Rows) -> Rows:
+    return [row | {"weight": f"{3 * float(row['weight']):.3f}"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published benchmark of the five sources."""
+    home = tmp_path_factory.mktemp("case1")
+    rows = case_rows()
+    write_reference(home / "raw", ("weighted", "unweighted", "respondents", "twice", "heavier"))
+    write_source(home / "raw", "weighted", rows)
+    write_source(home / "raw", "unweighted", rows, weighted=False)
+    write_source(home / "raw", "respondents", rows, unit="respondent")
+    write_source(home / "raw", "twice", twice(rows))
+    write_source(home / "raw", "heavier", heavier(rows))
+    run = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "refresh"],
+        env=os.environ
+        | {
+            "MEETLAT_RAW": str(home / "raw"),
+            "MEETLAT_WAREHOUSE": str(home / "warehouse"),
+            "MEETLAT_STATE": str(home / "state"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return home / "warehouse" / "current" / "benchmark.duckdb"
+
+
+def ratings(release: Path, monitor: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rows of the wave in mart.channel_rating, by sector and channel."""
+    with duckdb.connect(str(release), read_only=True) as con:
+        result = con.execute(
+            "SELECT * FROM mart.channel_rating WHERE monitor_code = $1 AND period_code = $2",
+            [monitor, WAVE["code"]],
+        )
+        names = [column[0] for column in result.description]
+        found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    rows = {(row["sector_code"], row["channel_code"]): row for row in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def near(value: float) -> Any:
+    return pytest.approx(value, rel=TOLERANCE, abs=0)
+
+
+# --- against R -----------------------------------------------------------------------------------
+
+NAMES = {
+    "est": "value", "se": "se", "df": "df", "lo": "ci_low", "hi": "ci_high", "n": "n_answers",
+    "n_org": "n_organisations", "sum_w": "sum_w",
+}  # fmt: skip
+
+
+def agrees(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    for key, column in NAMES.items():
+        if key in expected:
+            assert row[column] == near(expected[key]), column
+
+
+def test_all_with_weights(release: Path) -> None:
+    row = ratings(release, "weighted")["all", "all"]
+    agrees(row, EXPECTED["clustered_weighted"])
+    assert row["n_answers"] == row["n_respondents"] == EXPECTED["n_valid"]
+    assert row["n_blank"] == EXPECTED["n_rows"] - EXPECTED["n_valid"]
+    assert row["n_organisations"] == 14
+    assert row["sum_w"] == near(EXPECTED["kish"]["sum_w"])
+    assert row["sum_wy"] / row["sum_w"] == near(row["value"])
+
+
+def test_all_without_weights(release: Path) -> None:
+    row = ratings(release, "unweighted")["all", "all"]
+    agrees(row, EXPECTED["clustered_unweighted"])
+    assert row["sum_w"] == row["n_answers"] == EXPECTED["n_valid"]
+
+
+@pytest.mark.parametrize("sector", ("gov", "housing", "utility"))
+def test_a_sector_is_a_domain_of_all_organisations(release: Path, sector: str) -> None:
+    row = ratings(release, "weighted")[sector, "all"]
+    agrees(row, EXPECTED["by_sector_no_strata"][sector])
+    agrees(row, EXPECTED["by_sector_no_strata_all"][sector])
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_channel_is_a_domain_of_all_organisations(release: Path, channel: str) -> None:
+    """One organisation has no e-mail: it counts in the design, but not in the degrees of freedom."""
+    agrees(ratings(release, "weighted")["all", channel], EXPECTED["by_channel_no_strata"][channel])
+
+
+def test_one_organisation_has_no_error(release: Path) -> None:
+    """R gives a standard error of 4e-16 here; an error that cannot be known must be missing."""
+    rows = ratings(release, "weighted")
+    expected = EXPECTED["by_sector_no_strata_all"]["insurer"]
+    for channel in ("all", *CHANNELS):
+        row = rows["insurer", channel]
+        assert row["n_organisations"] == 1
+        assert row["value"] is not None
+        assert [row[c] for c in ("se", "df", "ci_low", "ci_high")] == [None] * 4
+    agrees(rows["insurer", "all"], {k: expected[k] for k in ("est", "n", "n_org", "sum_w")})
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def test_respondents_as_the_sampling_unit(release: Path) -> None:
+    """R counts blank rows as units in its standard error (n = 372), and so differs by a known factor."""
+    rows = ratings(release, "respondents")
+    for channel in ("all", *CHANNELS):
+        chosen = [r for r in case_rows() if r["grade"] and channel in ("all", r["channel"])]
+        pairs = [(float(r["weight"]), float(r["grade"])) for r in chosen]
+        n, total = len(pairs), math.fsum(w for w, _ in pairs)
+        mean = math.fsum(w * y for w, y in pairs) / total
+        se = math.sqrt(n / (n - 1) * math.fsum((w * (y - mean) / total) ** 2 for w, y in pairs))
+        row = rows["all", channel]
+        agrees(row, {"est": mean, "se": se, "df": n - 1, "n": n, "sum_w": total})
+        assert row["ci_high"] - row["value"] == pytest.approx(row["value"] - row["ci_low"])
+        assert [row[c] for c in row if "organisation" in c and c != "organisation_code"] == [None] * 3
+    expected = EXPECTED["unclustered_weighted"]
+    agrees(rows["all", "all"], {k: expected[k] for k in ("est", "df")})
+    n, units = EXPECTED["n_valid"], EXPECTED["n_rows"]
+    assert rows["all", "all"]["se"] == near(
+        expected["se"] * math.sqrt(n / (n - 1) / (units / (units - 1)))
+    )
+
+
+def test_concentration_of_organisations(release: Path) -> None:
+    weights: dict[str, float] = {}
+    for row in case_rows():
+        if row["grade"]:
+            weights[row["org_id"]] = weights.get(row["org_id"], 0.0) + float(row["weight"])
+    total = math.fsum(weights.values())
+    row = ratings(release, "weighted")["all", "all"]
+    assert row["n_organisations_effective"] == near(total**2 / math.fsum(w * w for w in weights.values()))
+    assert row["largest_organisation_share"] == near(max(weights.values()) / total)
+
+
+# --- what must not matter ------------------------------------------------------------------------
+
+
+def compare(release: Path, monitor: str, factors: dict[str, int]) -> None:
+    """Every column of every row of `monitor` is that of `weighted`, some of them so many times."""
+    plain, other = ratings(release, "weighted"), ratings(release, monitor)
+    assert plain.keys() == other.keys()
+    assert len(plain) == (1 + len(SECTORS)) * (1 + len(CHANNELS))
+    for key, row in plain.items():
+        for column, value in row.items():
+            if column == "monitor_code":
+                continue
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                value = pytest.approx(value * factors.get(column, 1), rel=1e-12, abs=0)
+            assert other[key][column] == value, (key, column)
+
+
+def test_every_respondent_twice(release: Path) -> None:
+    """More respondents of the same organisations say no more about the sector: value, error, interval stay."""
+    doubled = ("n_answers", "n_respondents", "n_blank", "sum_w", "sum_wy")
+    compare(release, "twice", dict.fromkeys(doubled, 2))
+
+
+def test_every_weight_three_times(release: Path) -> None:
+    """Only the sums of weights show the unit in which weights are given."""
+    compare(release, "heavier", {"sum_w": 3, "sum_wy": 3})

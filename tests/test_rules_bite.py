@@ -1,0 +1,89 @@
+"""Each rule carries a published figure: break the rule, and a figure leaves its interval."""
+
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from conftest import CUSTOMERS, QUARTER, Place
+
+COMPARISON = "mart.published_comparison"
+Contract = dict[str, Any]
+
+
+def edit(place: Place, change: Callable[[Contract], None]) -> None:
+    path = place.delivery(CUSTOMERS, "contract.yml")
+    contract = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(contract)
+    path.write_text(yaml.safe_dump(contract, allow_unicode=True), encoding="utf-8")
+
+
+def questions(contract: Contract) -> list[Contract]:
+    return [column for column in contract["columns"].values() if column["role"] == "question"]
+
+
+def count_the_dont_knows(place: Place) -> None:
+    def change(contract: Contract) -> None:
+        for question in questions(contract):
+            del question["dont_know"]
+            question["scale"] = [0, 99]
+
+    edit(place, change)
+
+
+def count_impossible_grades(place: Place) -> None:
+    def change(contract: Contract) -> None:
+        for question in questions(contract):
+            question["scale"] = [-1, 98]
+
+    edit(place, change)
+
+
+def count_test_rows(place: Place) -> None:
+    def change(contract: Contract) -> None:
+        status = contract["columns"]["Status"]
+        del status["exclude"]["test"]
+        status["keep"].append("test")
+
+    edit(place, change)
+
+
+def count_duplicates(place: Place) -> None:
+    """Number the responses anew, so that none is seen to come again."""
+    number = 0
+    for quarter in range(1, 5):
+        path = place.delivery(CUSTOMERS, QUARTER.format(quarter))
+        heading, *rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+        assert heading.startswith(b"Responsnummer;")
+        for i, row in enumerate(rows):
+            number += 1
+            own, rest = row.split(b";", 1)
+            rows[i] = (b"X%07d;" % number if own else b";") + rest
+        path.write_bytes(gzip.compress(heading + b"".join(rows)))
+
+
+def not_reproduced(place: Place) -> set[str]:
+    """The figures outside their interval, bar the two counts that no small sample reaches."""
+    place.refresh("--select", COMPARISON)
+    (file,) = (place.warehouse / "parts" / COMPARISON).glob("*/data.parquet")
+    rows = duckdb.execute(
+        "SELECT figure_id, is_reproduced FROM read_parquet($1) WHERE monitor_code = 'klantcontact_monitor' "
+        "AND statistic <> 'count'",
+        [str(file)],
+    ).fetchall()
+    assert len(rows) == 13
+    return {figure for figure, reproduced in rows if reproduced is not True}
+
+
+def test_whole_rules_reproduce_everything(place: Place) -> None:
+    assert not_reproduced(place) == set()
+
+
+@pytest.mark.parametrize(
+    "break_rule", [count_the_dont_knows, count_impossible_grades, count_test_rows, count_duplicates]
+)
+def test_a_broken_rule_moves_a_figure(place: Place, break_rule: Callable[[Place], None]) -> None:
+    break_rule(place)
+    assert not_reproduced(place) != set()

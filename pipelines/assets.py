@@ -134,7 +134,9 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
         owners=OWNERS,
         description="The published release: DuckDB files, Parquet and metadata, swapped in as one.",
         check_specs=[
-            dg.AssetCheckSpec("gate", asset=RELEASE, description="no source lost more answers than it may", blocking=True)
+            dg.AssetCheckSpec(
+                "gate", asset=RELEASE, description="no source lost more answers than it may", blocking=True
+            )
         ],
         required_resource_keys={"build"},
     )
@@ -181,7 +183,16 @@ def _preview(file: Any, model: Model) -> str:
     """The first rows of a mart as Markdown. Marts hold estimates of groups, never of persons."""
     import duckdb
 
-    wanted = ("period_code", "sector_code", "channel_code", "measure_code", "value", "n_answers", "ci_low", "ci_high")
+    wanted = (
+        "period_code",
+        "sector_code",
+        "channel_code",
+        "measure_code",
+        "value",
+        "n_answers",
+        "ci_low",
+        "ci_high",
+    )
     shown = [c.name for c in model.columns if c.name in wanted]
     with duckdb.connect() as con:
         where = "WHERE period_type = 'year'" if any(c.name == "period_type" for c in model.columns) else ""

@@ -106,9 +106,7 @@ class Question(Strict):
     version: Annotated[int, Field(ge=1)] = 1  # raised when the wording or the scale changed
 
 
-Column = Annotated[
-    Identifier | Organisation | Coded | Date | Weight | Status | Question, Field(discriminator="role")
-]
+Column = Annotated[Identifier | Organisation | Coded | Date | Weight | Status | Question, Field(discriminator="role")]
 
 
 # --- the whole ---------------------------------------------------------------------------------

@@ -40,9 +40,7 @@ def sources(raw: Path) -> list[Path]:
     """
     if not raw.is_dir():
         raise MeetlatError(f"{raw} is not a folder; set MEETLAT_RAW to the folder with the sources.")
-    folders = sorted(
-        p for p in raw.iterdir() if p.is_dir() and p.name != "reference" and not p.name.startswith(".")
-    )
+    folders = sorted(p for p in raw.iterdir() if p.is_dir() and p.name != "reference" and not p.name.startswith("."))
     for folder in folders:
         if not (folder / "contract.yml").is_file():
             raise MeetlatError(

@@ -16,7 +16,6 @@ import duckdb
 
 from pipelines.settings import Settings
 
-
 In = TypeVar("In")
 Out = TypeVar("Out")
 

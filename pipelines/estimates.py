@@ -32,6 +32,4 @@ def register(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Give the connection those functions that the query names; the others cost an import."""
     for name, (function, parameters) in FUNCTIONS.items():
         if name in sql:
-            con.create_function(
-                name, function, parameters, "DOUBLE", type="arrow", null_handling="special"  # type: ignore[arg-type]
-            )
+            con.create_function(name, function, parameters, "DOUBLE", type="arrow", null_handling="special")  # type: ignore[call-overload]

@@ -133,7 +133,8 @@ def load(folder: Path) -> dict[str, Model]:
 
 def parse(path: Path) -> Model:
     """Read the header and the query of one file. Inherited columns are filled in by `load`."""
-    head, query = [], []
+    head: list[tuple[int, str]] = []
+    query: list[str] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if line.startswith("--") and not query:
             head.append((number, line[2:].strip()))
@@ -154,17 +155,13 @@ def parse(path: Path) -> Model:
                 model.columns.append(Column(name, type, text))
             elif tag == "@columns":
                 upstream, _, without = rest.partition(" except ")
-                model.inherits.append(
-                    (upstream.strip(), [w.strip() for w in without.split(",") if w.strip()])
-                )
+                model.inherits.append((upstream.strip(), [w.strip() for w in without.split(",") if w.strip()]))
             elif tag == "@check":
                 name, condition, text = re.fullmatch(r"(\w+):\s*(\S.*?)\s+\|\s+(\S.*)", rest).groups()  # type: ignore[union-attr]
                 model.checks.append(Check(name, condition, text))
             elif tag == "@references":
                 column, upstream = rest.split()
-                model.checks.append(
-                    Check(f"{column}_known", column, f"every {column} stands in {upstream}", upstream)
-                )
+                model.checks.append(Check(f"{column}_known", column, f"every {column} stands in {upstream}", upstream))
             elif line == "@per delivery":
                 model.per_delivery = True
             elif line == "@in order":
@@ -279,7 +276,12 @@ def _grain(con: duckdb.DuckDBPyConnection, model: Model) -> JSON:
     keys = ", ".join(model.order)
     (row,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)").fetchall()
     text = f"one row per {', '.join(model.grain)}"
-    return {"name": "grain", "text": text, "passed": row[0] == 0, "found": f"{row[0]} keys stand more than once"}
+    return {
+        "name": "grain",
+        "text": text,
+        "passed": row[0] == 0,
+        "found": f"{row[0]} keys stand more than once",
+    }
 
 
 def _outcome(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:
@@ -292,7 +294,12 @@ def _outcome(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:
         listing = f"not there: {names}; add it to raw/reference/ or correct what names it" if found else "all there"
         return {"name": check.name, "text": check.text, "passed": not found, "found": listing}
     (row,) = con.execute(f"SELECT count(*) FROM made WHERE ({check.condition}) IS NOT TRUE").fetchall()
-    return {"name": check.name, "text": check.text, "passed": row[0] == 0, "found": f"{row[0]} rows are not so"}
+    return {
+        "name": check.name,
+        "text": check.text,
+        "passed": row[0] == 0,
+        "found": f"{row[0]} rows are not so",
+    }
 
 
 def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:
@@ -301,8 +308,7 @@ def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:
     `given` holds the columns of the tables that are no models. Raises MeetlatError at the first fault.
     """
     with duckdb.connect() as con:
-        for name, (function, parameters) in estimates.FUNCTIONS.items():
-            con.create_function(name, function, parameters, "DOUBLE", type="arrow")  # type: ignore[arg-type]
+        estimates.register(con, " ".join(model.query for model in models.values()))
         for layer in {n.split(".")[0] for n in (*models, *given)}:
             con.execute(f"CREATE SCHEMA {layer}")
         for table, columns in given.items():

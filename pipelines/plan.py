@@ -40,11 +40,10 @@ STAGED = {
     "measure_code VARCHAR, question VARCHAR, question_version INTEGER, value BIGINT, weight BIGINT, "
     "missing_reason VARCHAR",
     "staged.response": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
-    "respondent_id VARCHAR",
+    "respondent_id VARCHAR, n_not_asked INTEGER",
     "staged.quarantine": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, question VARCHAR, "
     "measure_code VARCHAR, reason VARCHAR, shown VARCHAR",
-    "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, "
-    "n BIGINT",
+    "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, n BIGINT",
     "staged.superseded": "delivery_id VARCHAR, response_id VARCHAR",
     "staged.repeat_respondent": "delivery_id VARCHAR, respondent_id VARCHAR",
     "staged.delivery": "source_code VARCHAR, delivery_id VARCHAR, file_name VARCHAR, order_key VARCHAR, "
@@ -101,9 +100,7 @@ class Source:
     @functools.cached_property
     def digest(self) -> str:
         """Hash of the contract and of what it takes from the measures."""
-        return digest(
-            [self.contract.model_dump(mode="json"), {k: vars(m) for k, m in self.measures.items()}]
-        )
+        return digest([self.contract.model_dump(mode="json"), {k: vars(m) for k, m in self.measures.items()}])
 
 
 @dataclass(frozen=True)
@@ -166,9 +163,7 @@ def look(settings: Settings) -> Inputs:
     sources = {}
     for folder in folders:
         contract = agreed[folder.name]
-        measures = {
-            q.measure: reference.measure(lists, q.measure, folder.name) for q in contract.questions.values()
-        }
+        measures = {q.measure: reference.measure(lists, q.measure, folder.name) for q in contract.questions.values()}
         source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract))
         sources[folder.name] = _unless_vanished(settings, source, current)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
@@ -188,16 +183,16 @@ def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, J
     changed = [p for p in published if p["file"] in now and now[p["file"]] != p["sha256"]]
     if not (gone or changed) or _accepted(settings, source.name, gone + changed):
         return source
-    parts = [f"{len(gone)} gone ({gone[0]['file']}, ...)" if len(gone) > 1 else f"{g['file']} is gone" for g in gone[:1]]
+    parts = [
+        f"{len(gone)} gone ({gone[0]['file']}, ...)" if len(gone) > 1 else f"{g['file']} is gone" for g in gone[:1]
+    ]
     parts += [f"{c['file']} has other bytes than before" for c in changed[:3]]
     sentence = (
         f"{source.name}: {'; '.join(parts)}. The source keeps its published deliveries until they are back or "
         f"`meetlat accept {source.name}` says that this is meant."
     )
     folder = settings.raw / source.name
-    kept = [
-        Delivery(source.name, folder / p["file"], p["sha256"], p["order"], p["refused"]) for p in published
-    ]
+    kept = [Delivery(source.name, folder / p["file"], p["sha256"], p["order"], p["refused"]) for p in published]
     return Source(source.name, source.contract, source.measures, kept, sentence)
 
 
@@ -302,9 +297,7 @@ class Build:
 
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"staging {delivery.source}/{delivery.path.name}")
-            return staging.stage(
-                self.settings, delivery, source.contract, source.measures, self.inputs.key, folder
-            )
+            return staging.stage(self.settings, delivery, source.contract, source.measures, self.inputs.key, folder)
 
         try:
             why = f"{delivery.path.name} is not staged yet"
@@ -387,9 +380,7 @@ class Build:
 
         return self._make(model.name, digest(made_of), write)
 
-    def _of_delivery(
-        self, model: Model, source: Source, delivery: Delivery
-    ) -> dict[str, list[tuple[str, Path]]]:
+    def _of_delivery(self, model: Model, source: Source, delivery: Delivery) -> dict[str, list[tuple[str, Path]]]:
         """The files that a map model reads for one delivery, each with the hash of its content."""
         found = {}
         for upstream in model.upstreams:

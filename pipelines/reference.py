@@ -149,12 +149,12 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         where = f"{source}/contract.yml"
         need(where, "monitor", contract.monitor, "monitors")
         need(where, "audience", contract.audience, "audiences")
-        for name, column in contract.columns.items():
-            if column.role in ("channel", "sector"):
-                for code in column.values.values():
-                    need(f"{where}, {name}", column.role, code, column.role + "s")
-            if column.role == "question":
-                need(f"{where}, {name}", "measure", column.measure, "measures")
-                if column.channel != "row":
-                    need(f"{where}, {name}", "channel", column.channel, "channels")
+        for name, spec in contract.columns.items():
+            if spec.role in ("channel", "sector"):
+                for code in spec.values.values():
+                    need(f"{where}, {name}", spec.role, code, spec.role + "s")
+            if spec.role == "question":
+                need(f"{where}, {name}", "measure", spec.measure, "measures")
+                if spec.channel != "row":
+                    need(f"{where}, {name}", "channel", spec.channel, "channels")
     return found

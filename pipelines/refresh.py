@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from pipelines import deliveries, plan, release
 from pipelines.errors import MeetlatError
-from pipelines.parts import digest
+from pipelines.parts import JSON, Store, digest
 from pipelines.plan import Build, Report
 from pipelines.settings import Settings
 
@@ -106,7 +106,7 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
         raise RuntimeError("\n".join(e.to_string() for e in errors if e))
 
 
-def _refusals(current: dict[str, plan.JSON]) -> list[str]:
+def _refusals(current: dict[str, JSON]) -> list[str]:
     return [d["refused"] for s in current["sources"].values() for d in s["deliveries"] if d["refused"]]
 
 
@@ -153,7 +153,7 @@ def prepare(settings: Settings) -> None:
         for folder in (settings.warehouse, settings.warehouse / "parts", settings.warehouse / "releases"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         dagster_home(settings)
-        plan.Store(settings.warehouse / "parts").clean()
+        Store(settings.warehouse / "parts").clean()
         release.clean(settings.warehouse)
     except OSError as error:
         raise MeetlatError(f"{error.filename} cannot be written ({error.strerror}).") from None

@@ -100,7 +100,16 @@ def _receipts(con: duckdb.DuckDBPyConnection) -> None:
         "rows_superseded, cells_answer, cells_dont_know, cells_quarantined FROM meta.delivery "
         "ORDER BY source_code, order_key, file_name"
     ).fetchall()
-    numbers = ("rows read", "accepted", "excluded", "refused", "superseded", "answers", "don't know", "quarantined")
+    numbers = (
+        "rows read",
+        "accepted",
+        "excluded",
+        "refused",
+        "superseded",
+        "answers",
+        "don't know",
+        "quarantined",
+    )
     columns = [("source", False), ("delivery", False), ("status", False), *((n, True) for n in numbers)]
     _table("Deliveries", columns, rows)
 
@@ -140,7 +149,11 @@ def show(settings: Settings, table: str, rows: int) -> None:
         if table not in dict(known):
             raise MeetlatError(f"There is no table {table}; there are {', '.join(name for name, _ in known)}.")
         ((total,),) = con.execute(f"SELECT count(*) FROM {table}").fetchall()
-        _print(con, f"SELECT * FROM {table} ORDER BY {dict(known)[table]} LIMIT {rows}", f"{table}: {total:,} rows")
+        _print(
+            con,
+            f"SELECT * FROM {table} ORDER BY {dict(known)[table]} LIMIT {rows}",
+            f"{table}: {total:,} rows",
+        )
 
 
 def query(settings: Settings, sql: str, csv: bool) -> None:
@@ -202,4 +215,3 @@ def quarantine(settings: Settings, source: str | None) -> None:
     print("What would mend it:")
     for reason in sorted({row[3] for row in rows}):
         print(f"  {reason}: {REMEDIES.get(reason, 'see docs/contracts.md')}")
-

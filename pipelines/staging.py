@@ -6,8 +6,8 @@ other deliveries; that is `supersession.py`. Nothing here names a monitor, a sec
 The rows pass through the engine once. That pass already pseudonymises, types and judges, so text
 of the export exists only inside the query. Four files come out:
 
-  answer      one row per mapped cell of an accepted row: a value, or the reason why there is none
-  response    one row per accepted row: the keys that supersession compares
+  answer      one row per question that an accepted row was asked: a value, or the reason why there is none
+  response    one row per accepted row: the keys that supersession compares, and how much was not asked
   quarantine  one row per refused answer or row, with the reason and what may be shown of it
   receipt     one row per kind of row and cell, with its count
 """
@@ -140,20 +140,32 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
         f"{weight} AS weight{numbers} FROM ({read})"
     )
 
+    # one level a step: what a level names, the next may use without computing it again
+    rules = _rules(contract, text)
+    rule = "CASE " + " ".join(f"WHEN {c} THEN {i}" for i, (c, _, _) in enumerate(rules, start=1)) + " ELSE 0 END"
+    with_fault = "".join(_fault(i, q, measures[q.measure]) for i, (_, q) in enumerate(questions))
+    sorted_out = f"SELECT *, {rule} AS rule{with_fault} FROM ({typed})"
+    with_reason = "".join(_missing(i, text[name], q) for i, (name, q) in enumerate(questions))
+    explained = f"SELECT *{with_reason} FROM ({sorted_out})"
+
     response = privacy.pseudonym("response_prefix", of("response") or "NULL")
     respondent = of("respondent")
-    person = (
-        f"coalesce({privacy.pseudonym('respondent_prefix', respondent)}, {response})" if respondent else response
-    )
-    state, reason = _row_state(contract, text)
+    person = f"coalesce({privacy.pseudonym('respondent_prefix', respondent)}, {response})" if respondent else response
     judged = [
-        f"{state} AS row_state, {reason} AS row_reason, {response} AS response_id",
-        f"{person} AS respondent_id, organisation_code, sector_code, mode_code, answered_on, weight",
-        "channel_code",
-    ]
-    for i, (name, question) in enumerate(questions):
-        judged += _answer(i, text[name], question, measures[question.measure])
-    return f"SELECT {', '.join(judged)} FROM ({typed})"
+        "CASE rule WHEN 0 THEN 'accepted'" + "".join(f" WHEN {i} THEN '{s}'" for i, (_, s, _) in enumerate(rules, 1))
+        + " END AS row_state",
+        "CASE rule" + "".join(f" WHEN {i} THEN {why}" for i, (_, _, why) in enumerate(rules, 1)) + " END AS row_reason",
+        f"{response} AS response_id, {person} AS respondent_id",
+        "organisation_code, sector_code, mode_code, answered_on, weight, channel_code",
+    ]  # fmt: skip
+    for i, (name, _) in enumerate(questions):
+        judged += [
+            f"m{i}",
+            f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}",
+            f"CASE WHEN m{i} = 'quarantined' THEN fault{i} END AS q{i}",
+            f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(text[name])} END AS s{i}",
+        ]
+    return f"SELECT {', '.join(judged)} FROM ({explained})"
 
 
 def _recode(column: str, values: Mapping[str, str]) -> str:
@@ -171,8 +183,8 @@ def _number(column: str, decimal: str) -> str:
     )
 
 
-def _row_state(contract: Contract, text: Mapping[str, str]) -> tuple[str, str]:
-    """SQL for what becomes of a row and why; the first rule that matches counts."""
+def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The rules that keep a row from counting: SQL condition, state, SQL reason. The first that holds counts."""
     rules = [("fault IS NOT NULL", "refused", "fault")]
     if (name := contract.one("status")) is not None:
         status = contract.columns[name]
@@ -191,44 +203,41 @@ def _row_state(contract: Contract, text: Mapping[str, str]) -> tuple[str, str]:
         rules.append(("organisation_code IS NULL", "refused", quoted("no_known_organisation")))
     for role in ("sector", "mode"):
         if (name := contract.one(role)) is not None:
-            rules.append(
-                (f"{role}_code IS NULL AND {text[name]} IS NOT NULL", "refused", quoted(f"unknown_{role}"))
-            )
+            rules.append((f"{role}_code IS NULL AND {text[name]} IS NOT NULL", "refused", quoted(f"unknown_{role}")))
     if contract.named("weight"):
         rules.append(
-            (f"weight IS NULL OR weight <= 0 OR weight >= {1000 * WEIGHT}", "refused", quoted("no_valid_weight"))
+            (
+                f"weight IS NULL OR weight <= 0 OR weight >= {1000 * WEIGHT}",
+                "refused",
+                quoted("no_valid_weight"),
+            )
         )
-    state = "CASE " + " ".join(f"WHEN {c} THEN '{s}'" for c, s, _ in rules) + " ELSE 'accepted' END"
-    reason = "CASE " + " ".join(f"WHEN {c} THEN {why}" for c, _, why in rules) + " END"
-    return state, reason
+    return rules
 
 
-def _answer(i: int, column: str, question: Question, measure: Measure) -> list[str]:
-    """SQL for the value of question i, or why there is none."""
+def _fault(i: int, question: Question, measure: Measure) -> str:
+    """SQL: why the number of question i cannot be an answer, or NULL."""
     step = 10**measure.decimals
     low, high = question.scale or (measure.scale_min, measure.scale_max)
-    lowered = f"lower({column})"
+    no_channel = "channel_code IS NULL" if question.channel == "row" else "false"
+    return (
+        f", CASE WHEN {no_channel} THEN 'unknown_channel' WHEN n{i} IS NULL THEN 'not_a_number' "
+        f"WHEN n{i} < {low * step} OR n{i} > {high * step} THEN 'outside_scale' "
+        f"WHEN n{i} <> n{i}::BIGINT THEN 'between_steps' END AS fault{i}"
+    )
+
+
+def _missing(i: int, column: str, question: Question) -> str:
+    """SQL: why question i has no value, or NULL if it has one."""
 
     def one_of(tokens: list[str]) -> str:
-        return f"{lowered} IN ({', '.join(quoted(t.strip().lower()) for t in tokens)})" if tokens else "false"
+        return f"lower({column}) IN ({', '.join(quoted(t.strip().lower()) for t in tokens)})" if tokens else "false"
 
-    no_channel = "channel_code IS NULL" if question.channel == "row" else "false"
-    quarantined = (
-        f"CASE WHEN {no_channel} THEN 'unknown_channel' WHEN n{i} IS NULL THEN 'not_a_number' "
-        f"WHEN n{i} < {low * step} OR n{i} > {high * step} THEN 'outside_scale' "
-        f"WHEN n{i} <> n{i}::BIGINT THEN 'between_steps' END"
-    )
-    missing = (
-        f"CASE WHEN {column} IS NULL THEN 'blank' WHEN {one_of(question.dont_know)} THEN 'dont_know' "
+    return (
+        f", CASE WHEN {column} IS NULL THEN 'blank' WHEN {one_of(question.dont_know)} THEN 'dont_know' "
         f"WHEN {one_of(question.refused)} THEN 'refused' WHEN {one_of(question.not_asked)} THEN 'not_asked' "
-        f"WHEN {quarantined} IS NOT NULL THEN 'quarantined' END"
+        f"WHEN fault{i} IS NOT NULL THEN 'quarantined' END AS m{i}"
     )
-    return [
-        f"{missing} AS m{i}",
-        f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}",
-        f"CASE WHEN m{i} = 'quarantined' THEN {quarantined} END AS q{i}",
-        f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(column)} END AS s{i}",
-    ]
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -276,12 +285,13 @@ def _write(
     def write(stem: str, query: str, order: str) -> int:
         return engine.write_parquet(con, f"{query} ORDER BY {order}", folder / f"{stem}.parquet")
 
+    not_asked = " + ".join(f"(m{i} IS NOT DISTINCT FROM 'not_asked')::INTEGER" for i in range(len(questions)))
     rows = {
         "answer": engine.write_parquet(con, _answers(delivery, contract), folder / "answer.parquet"),
         "response": write(
             "response",
-            f"SELECT {source} AS source_code, {id} AS delivery_id, row_number, response_id, respondent_id "
-            "FROM settled WHERE row_state = 'accepted'",
+            f"SELECT {source} AS source_code, {id} AS delivery_id, row_number, response_id, respondent_id, "
+            f"({not_asked})::INTEGER AS n_not_asked FROM settled WHERE row_state = 'accepted'",
             "row_number",
         ),
         "quarantine": write(
@@ -329,5 +339,6 @@ def _answers(delivery: Delivery, contract: Contract) -> str:
         f"({per_question(str(q.version) for _, q in questions)})::INTEGER AS question_version, "
         f"{per_question(f'v{i}' for i in range(len(questions)))} AS value, weight, "
         f"{per_question(f'm{i}' for i in range(len(questions)))} AS missing_reason "
-        f"FROM (SELECT *, unnest(range({len(questions)})) AS place FROM settled WHERE row_state = 'accepted')"
+        f"FROM (SELECT *, unnest(range({len(questions)})) AS place FROM settled WHERE row_state = 'accepted') "
+        "WHERE missing_reason IS DISTINCT FROM 'not_asked'"
     )

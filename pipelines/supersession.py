@@ -16,9 +16,7 @@ from pipelines.settings import Settings
 LISTS = ("superseded", "repeat_respondent")
 
 
-def supersede(
-    settings: Settings, mode: str, deliveries: Sequence[tuple[str, Part]], folder: Path
-) -> dict[str, JSON]:
+def supersede(settings: Settings, mode: str, deliveries: Sequence[tuple[str, Part]], folder: Path) -> dict[str, JSON]:
     """Write `<delivery id>.superseded.parquet` and `<delivery id>.repeat_respondent.parquet` for each.
 
     `deliveries` are (delivery id, staged part) in delivery order, oldest first. The result gives the
@@ -26,7 +24,7 @@ def supersede(
     """
     with engine.connect(settings, folder) as con:
         files = " UNION ALL ".join(
-            f"SELECT {place} AS place, response_id, respondent_id FROM read_parquet({quoted(str(part.file('response')))})"
+            f"SELECT {place} AS place, response_id, respondent_id FROM {quoted(str(part.file('response')))}"
             for place, (_, part) in enumerate(deliveries)
         )
         con.execute(f"CREATE TEMP TABLE response AS {files}")

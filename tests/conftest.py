@@ -1,6 +1,9 @@
 """What the end-to-end tests share: a place of one's own, the real command, and samples made once."""
 
+import csv
+import gzip
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -119,6 +122,22 @@ def add_contracts(raw: Path) -> None:
 def same_parts(place: Place, built: Place) -> None:
     """Give a place without a release every part that another place made."""
     shutil.copytree(built.warehouse / "parts", place.warehouse / "parts")
+
+
+def read_quarter(raw: Path, quarter: int) -> list[list[str]]:
+    """The heading and rows of a delivery of the customers, as they stand in it."""
+    text = gzip.decompress((raw / CUSTOMERS / QUARTER.format(quarter)).read_bytes()).decode("windows-1252")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=";"))
+
+
+def as_csv(rows: list[list[str]], delimiter: str = ";", encoding: str = "windows-1252") -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    return gzip.compress(text.getvalue().encode(encoding), mtime=0)
+
+
+def write_quarter(raw: Path, quarter: int, rows: list[list[str]]) -> None:
+    (raw / CUSTOMERS / QUARTER.format(quarter)).write_bytes(as_csv(rows))
 
 
 Once = Callable[[str, Callable[[Path], None]], Path]

@@ -1,13 +1,12 @@
 """Each rule carries a published figure: break the rule, and a figure leaves its interval."""
 
-import gzip
 from collections.abc import Callable
 from typing import Any
 
 import duckdb
 import pytest
 import yaml
-from conftest import CUSTOMERS, QUARTER, Place
+from conftest import CUSTOMERS, Place, read_quarter, write_quarter
 
 COMPARISON = "mart.published_comparison"
 Contract = dict[str, Any]
@@ -54,14 +53,12 @@ def count_duplicates(place: Place) -> None:
     """Number the responses anew, so that none is seen to come again."""
     number = 0
     for quarter in range(1, 5):
-        path = place.delivery(CUSTOMERS, QUARTER.format(quarter))
-        heading, *rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
-        assert heading.startswith(b"Responsnummer;")
-        for i, row in enumerate(rows):
+        heading, *rows = read_quarter(place.raw, quarter)
+        assert heading[0] == "Responsnummer"
+        for row in rows:
             number += 1
-            own, rest = row.split(b";", 1)
-            rows[i] = (b"X%07d;" % number if own else b";") + rest
-        path.write_bytes(gzip.compress(heading + b"".join(rows)))
+            row[0] = row[0] and f"X{number:07}"
+        write_quarter(place.raw, quarter, [heading, *rows])
 
 
 def not_reproduced(place: Place) -> set[str]:

@@ -42,7 +42,7 @@ def open_bytes(path: Path) -> io.BufferedIOBase:
     if path.stat().st_size == 0:
         raise DeliveryRefused(f"{path.name} is empty (0 bytes); have it exported again.")
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return gzip.open(path, "rb")
     return path.open("rb")
 
 
@@ -69,7 +69,7 @@ def said_plainly(path: Path, encoding: str) -> Iterator[None]:
 
 def decoded(path: Path, encoding: str) -> io.TextIOWrapper:
     """The text of a delivery. A UTF-8 byte order mark wins over the declared encoding."""
-    stream = io.BufferedReader(open_bytes(path))  # type: ignore[type-var]
+    stream = io.BufferedReader(open_bytes(path))
     marked = stream.peek(3)[:3] == codecs.BOM_UTF8
     return io.TextIOWrapper(stream, encoding="utf-8-sig" if marked else encoding, newline="")
 

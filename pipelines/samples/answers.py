@@ -54,9 +54,7 @@ def texts(dirt: Sequence[Dirt], decimals: int) -> npt.NDArray[np.object_]:
     return np.array(text, dtype=object)
 
 
-def draw_dirt(
-    rng: np.random.Generator, count: int, dirt: Sequence[Dirt], rates: Mapping[str, float]
-) -> Codes:
+def draw_dirt(rng: np.random.Generator, count: int, dirt: Sequence[Dirt], rates: Mapping[str, float]) -> Codes:
     """A column of `count` codes, 0 where the answer will be valid, else dirt in exactly these rates."""
     codes = np.zeros(count, dtype=np.uint8)
     start = 0

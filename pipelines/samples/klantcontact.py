@@ -92,7 +92,7 @@ TARGETS = (
 
 
 def organisations() -> list[organisation_list.Organisation]:
-    """The rows of raw/reference/organisations.csv."""
+    """The organisations that this monitor measures."""
     return organisation_list.organisations()
 
 
@@ -102,10 +102,15 @@ def write(to: Path, ratings: int = 420_000, seed: int = 2011) -> None:
     `ratings` is the number of valid channel ratings of the year, after all rules; at least 4,000.
     """
     ledger = ledgers.Ledger()
+    write_sources(to, ratings, seed, ledger)
+    ledgers.write(ledger, to / ".ledger")
+
+
+def write_sources(to: Path, ratings: int, seed: int, ledger: ledgers.Ledger) -> None:
+    """Write the exports of the three sources, and book what they hold."""
     klantcontact_customers.write(to, ratings, seed, TARGETS, ledger)
     klantcontact_employees.write(to, ratings, seed, TARGETS, ledger)
     klantcontact_social.write(to, ratings, seed, TARGETS, ledger)
-    ledgers.write(ledger, to / ".ledger")
 
 
 if __name__ == "__main__":

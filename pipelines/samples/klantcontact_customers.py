@@ -110,9 +110,7 @@ class Responses:
 
 def joined(parts: Sequence[Responses]) -> Responses:
     """All rows of these parts."""
-    return Responses(
-        **{one.name: np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(Responses)}
-    )
+    return Responses(**{one.name: np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(Responses)})
 
 
 def _spread(total: int, parts: Sequence[float]) -> npt.NDArray[np.int64]:
@@ -133,8 +131,7 @@ def _contacts(rng: np.random.Generator, ratings: int) -> Responses:
         rated = int(valid[place].sum())
         block += [(place, q + 1, COMPLETE, 0, int(valid[place, q])) for q in range(4)]
         block += [
-            (place, 0, COMPLETE, answers.code_of(DIRT, token), round(rate * rated))
-            for token, rate in dirt.items()
+            (place, 0, COMPLETE, answers.code_of(DIRT, token), round(rate * rated)) for token, rate in dirt.items()
         ]
     # test rows are all praise on e-mail and all blame elsewhere; those who broke off were displeased
     block.append((EMAIL, 0, TEST, 100, round(OWN_TESTS * int(valid[EMAIL].sum()))))
@@ -164,9 +161,7 @@ def _contacts(rng: np.random.Generator, ratings: int) -> Responses:
         day[there] = rng.choice(busy.size, int(there.sum()), p=busy / busy.sum())
 
     # fieldwork runs in daily batches per organisation and channel, and responses are numbered as they come
-    order = np.argsort(
-        day.astype(np.int32) * 2048 + organisation.astype(np.int32) * 8 + channel, kind="stable"
-    )
+    order = np.argsort(day.astype(np.int32) * 2048 + organisation.astype(np.int32) * 8 + channel, kind="stable")
     unanswered = np.full(order.size, BLANK, dtype=np.uint8)
     usual = np.array([0, 1, 0, 0, 0, 2], dtype=np.uint8)[channel[order]]
     other = rng.random(order.size, dtype=np.float32) < 0.02
@@ -201,9 +196,7 @@ def _respondents(rng: np.random.Generator, organisation: npt.NDArray[np.uint8]) 
     rank[by_organisation] = np.arange(organisation.size) - start[organisation[by_organisation]]
     same = (rng.random(back.size) < 0.5) & (rank[back] > 0)
     mine = back[same]
-    earlier[same] = by_organisation[
-        start[organisation[mine]] + (rng.random(mine.size) * rank[mine]).astype(int)
-    ]
+    earlier[same] = by_organisation[start[organisation[mine]] + (rng.random(mine.size) * rank[mine]).astype(int)]
     respondent[back] = respondent[earlier]
     return respondent
 
@@ -226,9 +219,7 @@ def _answer(
     responses.recommendation[complete] = dirt
     responses.recommendation[responses.kind == TEST] = 10
     counts = complete & (responses.recommendation < answers.FIRST_DIRT)
-    targets.answer(
-        rng, wanted, "recommendation", RECOMMENDATION, CHANNELS, asked, responses.recommendation, counts
-    )
+    targets.answer(rng, wanted, "recommendation", RECOMMENDATION, CHANNELS, asked, responses.recommendation, counts)
 
     responses.complaint[responses.kind != ABORTED] = NOT_ASKED
     for public in (True, False):
@@ -293,9 +284,7 @@ def _further_versions(rng: np.random.Generator, responses: Responses) -> Respons
     return joined([replaced, stray, undated])
 
 
-def write(
-    to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger
-) -> None:
+def write(to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger) -> None:
     """Write the four deliveries, and book what they hold."""
     rng = np.random.default_rng([seed, 1])
     folder = to / SOURCE
@@ -314,9 +303,7 @@ def write(
         _write_delivery(rng, folder / DELIVERY.format(quarter=quarter), rows, ledger.personal)
     complete = responses.kind == COMPLETE
     for measure, codes in _columns(responses):
-        ledgers.book_respondents(
-            ledger, SOURCE, measure, responses.respondent[complete & (codes < answers.FIRST_DIRT)]
-        )
+        ledgers.book_respondents(ledger, SOURCE, measure, responses.respondent[complete & (codes < answers.FIRST_DIRT)])
 
 
 def _columns(responses: Responses) -> tuple[tuple[str, Codes], ...]:
@@ -327,9 +314,7 @@ def _columns(responses: Responses) -> tuple[tuple[str, Codes], ...]:
     )
 
 
-def _book(
-    ledger: ledgers.Ledger, delivery: str, accepted: Responses, own: Responses, also: Responses
-) -> None:
+def _book(ledger: ledgers.Ledger, delivery: str, accepted: Responses, own: Responses, also: Responses) -> None:
     """Book the accepted cells of a delivery, and what became of all its rows."""
     codes = [row.organisation_code for row in organisations()]
     lookup = answers.to_reason(DIRT)

@@ -50,9 +50,7 @@ DIRT = (
 DIRT_RATES = {"": 0.025, "99": 0.01, "weet niet": 0.008, "0": 0.0005, "11": 0.011, "12": 0.008}
 
 
-def write(
-    to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger
-) -> None:
+def write(to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger) -> None:
     """Write the workbook, and book what it holds."""
     rng = np.random.default_rng([seed, 2])
     forms = max(AT_LEAST, round(ratings / RATINGS_PER_EMPLOYEE))
@@ -62,9 +60,9 @@ def write(
     weight = np.where(housing, weight * HOUSING_SHARE / weight[housing].sum(), weight)
     weight[~housing] *= (1 - HOUSING_SHARE) / weight[~housing].sum()
     # every organisation takes part; the larger ones more often
-    organisation = np.concatenate(
-        [np.arange(len(codes)), rng.choice(len(codes), forms - len(codes), p=weight)]
-    ).astype(np.uint8)
+    organisation = np.concatenate([np.arange(len(codes)), rng.choice(len(codes), forms - len(codes), p=weight)]).astype(
+        np.uint8
+    )
     rng.shuffle(organisation)
     day = np.sort(rng.integers(0, (LAST_DAY - FIRST_DAY).days + 1, forms))
     date = np.datetime64(FIRST_DAY) + day

@@ -47,9 +47,7 @@ def _moments(rng: np.random.Generator, count: int) -> npt.NDArray[np.datetime64]
     return np.asarray(np.where(skipped, moment + np.timedelta64(1, "h"), moment))
 
 
-def write(
-    to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger
-) -> None:
+def write(to: Path, ratings: int, seed: int, wanted: Sequence[targets.Target], ledger: ledgers.Ledger) -> None:
     """Write the messages, and book what they hold."""
     rng = np.random.default_rng([seed, 3])
     count = max(AT_LEAST, round(ratings / RATINGS_PER_MESSAGE))

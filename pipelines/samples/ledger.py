@@ -4,8 +4,9 @@ Belongs here: counting cells, receipts, respondents and invented personal values
 Not here: how a sample came by them, or any rule about what counts - a sample books what it knows.
 
 cells.csv.gz     the accepted answers, one count per cell; lines in the order of their text
-receipts.csv     per delivery what became of its rows, and of the cells of its accepted rows
-respondents.csv  per measure the valid answers of the year and the distinct respondents who gave them
+receipts.csv     per delivery what became of its rows, and of the cells of its accepted rows: one cell per
+                 row and measure, also where one column of the export answers two measures
+respondents.csv  per measure the valid answers of the source and the distinct respondents who gave them
 personal.txt     every invented personal value that an export holds, one per line, in order
 """
 
@@ -24,8 +25,7 @@ import numpy.typing as npt
 from pipelines.samples.answers import FIRST_DIRT, REASONS, Codes
 
 CELL_HEADER = (
-    "source_code,delivery,time_cell,organisation_code,audience_code,channel_code,"
-    "measure_code,value,missing_reason,n"
+    "source_code,delivery,time_cell,organisation_code,audience_code,channel_code,measure_code,value,missing_reason,n"
 )
 
 
@@ -142,6 +142,30 @@ def write(ledger: Ledger, to: Path) -> None:
     respondents = [",".join(map(str, row)) for row in sorted(ledger.respondents)]
     _write_lines(to / "respondents.csv", ["source_code,measure_code,n_answers,n_respondents", *respondents])
     _write_lines(to / "personal.txt", sorted(ledger.personal))
+
+
+def add(ledger: Ledger, to: Path) -> None:
+    """Write the four files, with what they say already of sources that this ledger does not book.
+
+    A personal value has no source, so those that stand there stay.
+    """
+    if (to / "receipts.csv").is_file():
+        own = {receipt.source_code for receipt in ledger.receipts}
+        with gzip.open(to / "cells.csv.gz", "rt", encoding="utf-8") as cells:
+            ledger.cells += _of_others(cells.read(), own)
+        for line in _of_others((to / "receipts.csv").read_text(encoding="utf-8"), own):
+            source, delivery, *counts = line.split(",")
+            ledger.receipts.append(Receipt(source, delivery, *map(int, counts)))
+        for line in _of_others((to / "respondents.csv").read_text(encoding="utf-8"), own):
+            source, measure, answered, distinct = line.split(",")
+            ledger.respondents.append((source, measure, int(answered), int(distinct)))
+        ledger.personal.update((to / "personal.txt").read_text(encoding="utf-8").splitlines())
+    write(ledger, to)
+
+
+def _of_others(text: str, own: set[str]) -> list[str]:
+    """The lines below the heading that begin with a source other than these."""
+    return [line for line in text.splitlines()[1:] if line.split(",", 1)[0] not in own]
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

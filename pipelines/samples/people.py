@@ -100,6 +100,18 @@ def name(number: int) -> str:
     return f"{FIRST[number % len(FIRST)]} {LAST[number // len(FIRST) % len(LAST)]}"
 
 
+def first_and_last(number: int) -> tuple[str, str]:
+    """A name in two columns; both long enough not to turn up by chance in the bytes of a file."""
+    long = [first for first in FIRST if len(first) >= 6]
+    return long[number % len(long)], LAST[number // len(long) % len(LAST)]
+
+
+def address(number: int) -> str:
+    """An internet address from the blocks kept for documentation (RFC 5737)."""
+    block = ("192.0.2", "198.51.100", "203.0.113")[number % 3]
+    return f"{block}.{number // 3 % 254 + 1}"
+
+
 def mail(number: int, domain: str) -> str:
     """An e-mail address under a domain that cannot exist."""
     first, last = name(number).translate(ACCENTS).lower().split()

@@ -1,4 +1,4 @@
--- One row per answer: a cell of a questionnaire, with its value or the reason why there is none.
+-- One row per answer: a question that a response was asked, with its value or the reason why there is none.
 -- A response that a later delivery replaced is left out of the delivery that it replaced.
 --
 -- @per delivery
@@ -23,7 +23,7 @@
 -- @column question_version  INTEGER | Version of the question's wording and scale.
 -- @column value             INTEGER | Answer as a whole number of the measure's smallest step: 7.5 is 75 at one decimal. NULL if missing.
 -- @column weight            BIGINT  | Weight of the response in millionths.
--- @column missing_reason    VARCHAR | blank, dont_know, refused, not_asked or quarantined; NULL where there is a value.
+-- @column missing_reason    VARCHAR | blank, dont_know, refused or quarantined; NULL where there is a value.
 -- @check  value_or_reason: (value IS NULL) <> (missing_reason IS NULL) | an answer has a value or a reason why not, never both or neither
 
 SELECT

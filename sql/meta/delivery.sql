@@ -35,6 +35,11 @@ WITH row_count AS (
         coalesce(sum(n) FILTER (state = 'superseded'), 0) AS superseded
     FROM staged.receipt WHERE kind = 'row' GROUP BY delivery_id
 ),
+not_asked AS (
+    SELECT delivery_id, sum(n_not_asked) AS n
+    FROM staged.response ANTI JOIN staged.superseded USING (delivery_id, response_id)
+    GROUP BY delivery_id
+),
 replaced AS (SELECT delivery_id, count(*) AS n FROM staged.superseded GROUP BY delivery_id),
 -- the cells are counted where the figures come from, not where the rows were read
 cell_count AS (
@@ -44,7 +49,6 @@ cell_count AS (
         coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS blank,
         coalesce(sum(n) FILTER (missing_reason = 'dont_know'), 0) AS dont_know,
         coalesce(sum(n) FILTER (missing_reason = 'refused'), 0) AS refused,
-        coalesce(sum(n) FILTER (missing_reason = 'not_asked'), 0) AS not_asked,
         coalesce(sum(n) FILTER (missing_reason = 'quarantined'), 0) AS quarantined
     FROM cube.delivery_counts GROUP BY delivery_id
 )
@@ -60,8 +64,9 @@ SELECT
     d.questions,
     coalesce(c.answer, 0) AS cells_answer, coalesce(c.blank, 0) AS cells_blank,
     coalesce(c.dont_know, 0) AS cells_dont_know, coalesce(c.refused, 0) AS cells_refused,
-    coalesce(c.not_asked, 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
+    coalesce(not_asked.n, 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
 FROM staged.delivery AS d
 LEFT JOIN row_count AS r USING (delivery_id)
 LEFT JOIN replaced USING (delivery_id)
+LEFT JOIN not_asked USING (delivery_id)
 LEFT JOIN cell_count AS c USING (delivery_id)

@@ -265,7 +265,7 @@ class Build:
         self.report = report
         self.dry = dry
         self.refused: dict[Path, str] = {}  # deliveries that staging refused, with the sentence
-        self.made: list[tuple[str, float]] = []  # parts that did not exist yet, with the seconds they took
+        self.made: list[tuple[str, float, float]] = []  # parts that did not exist yet: began, ended
         self.failure: MeetlatError | None = None  # what stopped the run, for who started it
         self.published: Published | None = None
         self._parts: dict[tuple[str, str], Part] = {}
@@ -458,13 +458,14 @@ class Build:
         return self._make(name, digest([rows, columns, versions()]), write)
 
     def stages(self) -> dict[str, float]:
-        """Seconds spent per stage: staging, each layer of tables, and the release."""
+        """Seconds on the clock per stage: staging, each layer of tables, and the release."""
         seconds: dict[str, float] = {}
-        for name, taken in self.made:
-            layer = {"staged": "stage", "superseded": "stage", "reference": "core"}.get(
-                name.split(".")[0], name.split(".")[0]
-            )
-            seconds[layer] = seconds.get(layer, 0.0) + taken
+        until = 0.0
+        for name, began, ended in sorted(self.made, key=lambda m: m[1]):
+            layer = name.split(".")[0]
+            layer = {"staged": "stage", "superseded": "stage", "reference": "core"}.get(layer, layer)
+            seconds[layer] = seconds.get(layer, 0.0) + max(0.0, ended - max(began, until))
+            until = max(until, ended)
         if self.published:
             seconds |= self.published.seconds
         return seconds
@@ -477,7 +478,7 @@ class Build:
             if part is None:
                 clock = time.perf_counter()
                 part = self.store.make(name, hash, write)
-                self.made.append((name, time.perf_counter() - clock))
+                self.made.append((name, clock, time.perf_counter()))
             self._parts[name, hash] = part
         return self._parts[name, hash]
 

@@ -235,8 +235,10 @@ def _assemble(build: Build, gate: list[dict[str, JSON]], folder: Path) -> None:
     tables = {m.name: (m.text, m.columns) for m in models}
     tables |= {name: (text, columns) for name, (text, _, columns) in META.items()}
     open_to_all = {n: t for n, t in tables.items() if not _restricted(build, n)}
-    _write_database(folder / "benchmark.duckdb", open_to_all, files, models)
-    _write_database(folder / "restricted" / "warehouse.duckdb", tables, files, models)
+    databases = [("restricted/warehouse.duckdb", tables), ("benchmark.duckdb", open_to_all)]
+    engine.side_by_side(
+        build.settings, lambda each: _write_database(folder / each[0], each[1], files, models), databases
+    )
     _write_manifest(build, gate, meta["meta.release"][0], folder)
 
 

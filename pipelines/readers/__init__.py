@@ -26,7 +26,8 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) ->
     elif isinstance(form, Sheet):
         from pipelines.readers import sheet
 
-        yield sheet.open_text(con, path, form, contract.decimal)
+        with sheet.open_text(path, form, contract.decimal) as text:
+            yield text
     else:
         from pipelines.readers import jsonlines
 

@@ -15,10 +15,9 @@ import duckdb
 
 from pipelines.contracts import Delimited
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.text import RefusedRow, Text, decoded, feeding, said_plainly
+from pipelines.readers.text import RefusedRow, Text, chunks_of, decoded, feeding, parsed, said_plainly
 
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
-LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 
 
 @contextmanager
@@ -37,15 +36,9 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
             f"{path.name}: the heading has one column only, '{columns[0][:80]}'; is the delimiter really "
             f"'{form.delimiter}'?"
         )
-    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(columns)))
-    with feeding(text, path, form.encoding) as feed:
+    with feeding(chunks_of(text), path, form.encoding) as feed:
         yield Text(
-            columns,
-            f"(SELECT *, NULL::VARCHAR AS fault FROM read_csv('{feed.file}', auto_detect = false, "
-            f"header = false, columns = {{{types}}}, delim = {_quoted(form.delimiter)}, "
-            f"quote = {_quoted(form.quote)}, escape = {_quoted(form.quote)}, "
-            f"max_line_size = {LONGEST_LINE}, store_rejects = true))",
-            lambda: _refused_rows(con, path),
+            columns, parsed(feed.file, len(columns), form.delimiter, form.quote), lambda: _refused_rows(con, path)
         )
 
 
@@ -58,7 +51,3 @@ def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path) -> list[RefusedRow
             fault = "a quote that is never closed" if "QUOTE" in kind else re.sub("_", " ", kind).lower()
             raise DeliveryRefused(f"{path.name}, line {line + 1}: {fault}; have it exported again.")
     return [RefusedRow(None, CELL_COUNT[kind]) for _, kind in found]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

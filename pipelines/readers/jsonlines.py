@@ -9,8 +9,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.delimited import LONGEST_LINE
-from pipelines.readers.text import Text, decoded, feeding, said_plainly
+from pipelines.readers.text import LONGEST_LINE, Text, chunks_of, decoded, feeding, said_plainly
 
 
 @contextmanager
@@ -32,7 +31,7 @@ def _lines(path: Path) -> Iterator[str]:
     """A FROM item: every line that is not blank as `line`, with `fault` if it is not a JSON object."""
     with said_plainly(path, "UTF-8"):
         text = decoded(path, "utf-8")
-    with feeding(text, path, "UTF-8") as feed:
+    with feeding(chunks_of(text), path, "UTF-8") as feed:
         yield (
             "(SELECT CASE WHEN fault IS NULL THEN line END AS line, fault FROM (SELECT line, "
             "CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN NULL ELSE 'not_a_json_object' END AS "

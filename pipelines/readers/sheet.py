@@ -1,18 +1,20 @@
 """One sheet of an XLSX workbook. Cells keep their meaning: numbers, dates and texts become text once."""
 
+import csv
 import datetime as dt
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from pipelines.contracts import Sheet
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.text import Text, open_bytes, said_plainly
+from pipelines.readers.text import Text, feeding, open_bytes, parsed, said_plainly
 
 
-def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Sheet, decimal: str) -> Text:
-    import pyarrow as pa
+@contextmanager
+def open_text(path: Path, form: Sheet, decimal: str) -> Iterator[Text]:
     from python_calamine import CalamineError, CalamineWorkbook
 
     with said_plainly(path, "an XLSX workbook"), open_bytes(path) as file:
@@ -31,11 +33,17 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Sheet, decimal: 
     if not rows:
         raise DeliveryRefused(f"{path.name}: sheet '{name}' is empty.")
     columns = [cell(value, decimal).strip() for value in rows[0]]
-    body = [[cell(value, decimal) for value in row] for row in rows[1:]]
-    body = [row for row in body if any(row)]
-    table = pa.table({f"c{i}": pa.array([row[i] for row in body], pa.string()) for i in range(len(columns))})
-    con.register("sheet", table)
-    return Text(columns, "(SELECT *, NULL::VARCHAR AS fault FROM sheet)")
+    with feeding(_delimited(rows[1:], decimal), path, "an XLSX workbook") as feed:
+        yield Text(columns, parsed(feed.file, len(columns), ",", '"'))
+
+
+def _delimited(rows: list[list[Any]], decimal: str) -> Iterator[str]:
+    """The rows that are not empty, as delimited text."""
+    for start in range(0, len(rows), 1000):
+        chunk = io.StringIO()
+        writer = csv.writer(chunk, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerows(row for row in ([cell(v, decimal) for v in r] for r in rows[start : start + 1000]) if any(row))
+        yield chunk.getvalue()
 
 
 def cell(value: Any, decimal: str) -> str:

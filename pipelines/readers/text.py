@@ -11,7 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused
+
+LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,11 @@ def decoded(path: Path, encoding: str) -> io.TextIOWrapper:
 class Feed(threading.Thread):
     """Pushes text into a pipe that the engine reads as a file, so nothing unpacked lies on a disk."""
 
-    def __init__(self, text: io.TextIOWrapper, path: Path, encoding: str) -> None:
+    def __init__(self, chunks: Iterator[str], path: Path, encoding: str) -> None:
         super().__init__(daemon=True)
-        self.text, self.path, self.encoding = text, path, encoding
+        self.chunks, self.path, self.encoding = chunks, path, encoding
         self.read_end, self.write_end = os.pipe()
-        self.error: DeliveryRefused | None = None
+        self.error: Exception | None = None
 
     @property
     def file(self) -> str:
@@ -94,25 +97,24 @@ class Feed(threading.Thread):
                 os.fdopen(self.write_end, "wb", buffering=0) as pipe,
                 said_plainly(self.path, self.encoding),
             ):
-                while chunk := self.text.read(1 << 20):
+                for chunk in self.chunks:
                     if "\0" in chunk:
                         raise DeliveryRefused(f"{self.path.name} holds NUL bytes, so it is not a text file.")
                     unsent = memoryview(chunk.encode())
                     while unsent:
                         unsent = unsent[pipe.write(unsent) :]
-        except DeliveryRefused as refused:
-            self.error = refused
+        except Exception as error:
+            self.error = error
 
     def close(self) -> None:
         os.close(self.read_end)
         self.join()
-        self.text.close()
 
 
 @contextmanager
-def feeding(text: io.TextIOWrapper, path: Path, encoding: str) -> Iterator[Feed]:
+def feeding(chunks: Iterator[str], path: Path, encoding: str) -> Iterator[Feed]:
     """Run a feed while the body reads from it; what went wrong in the feed wins over what followed."""
-    feed = Feed(text, path, encoding)
+    feed = Feed(chunks, path, encoding)
     feed.start()
     try:
         yield feed
@@ -124,3 +126,20 @@ def feeding(text: io.TextIOWrapper, path: Path, encoding: str) -> Iterator[Feed]
     feed.close()
     if feed.error is not None:
         raise feed.error
+
+
+def chunks_of(text: io.TextIOWrapper) -> Iterator[str]:
+    """What is left of a text, a megabyte at a time."""
+    with text:
+        while chunk := text.read(1 << 20):
+            yield chunk
+
+
+def parsed(file: str, columns: int, delimiter: str, quote: str) -> str:
+    """A FROM item: delimited text without heading, every cell as text, with `fault` NULL."""
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(columns))
+    return (
+        f"(SELECT *, NULL::VARCHAR AS fault FROM read_csv({quoted(file)}, auto_detect = false, header = false, "
+        f"columns = {{{types}}}, delim = {quoted(delimiter)}, quote = {quoted(quote)}, escape = {quoted(quote)}, "
+        f"max_line_size = {LONGEST_LINE}, store_rejects = true))"
+    )

@@ -146,9 +146,7 @@ def _hours(rng: np.random.Generator, sample: list[Form]) -> None:
 
 def _six_hours(rng: np.random.Generator, sample: list[Form]) -> None:
     measure = "loses_six_hours_a_week_or_more"
-    forms.ask(
-        rng, sample, "six", measure, STAFF_DIRT, forms.share(rng, TARGETS[measure], ("Yes",), ("No",))
-    )
+    forms.ask(rng, sample, "six", measure, STAFF_DIRT, forms.share(rng, TARGETS[measure], ("Yes",), ("No",)))
 
 
 def _respondents(rng: np.random.Generator, sample: list[Form]) -> None:
@@ -167,9 +165,7 @@ def _respondents(rng: np.random.Generator, sample: list[Form]) -> None:
         form.truth[long] = int(form.written["change"] == LONG) if isinstance(first, int) else first
 
     measure = "replaced_it_supplier_over_service_12m"
-    forms.ask(
-        rng, sample, "replaced", measure, REPLACED_DIRT, forms.share(rng, TARGETS[measure], ("Yes",), ("No",))
-    )
+    forms.ask(rng, sample, "replaced", measure, REPLACED_DIRT, forms.share(rng, TARGETS[measure], ("Yes",), ("No",)))
 
     measures = {"Slow response": "complaint_slow_response", "Poor communication": "complaint_poor_communication"}
 
@@ -184,7 +180,7 @@ def _respondents(rng: np.random.Generator, sample: list[Form]) -> None:
             chosen = [choice for choice, column in ticks.items() if column[place]] or ["None of these"]
             form.written.update({choice: choice for choice in chosen})
             form.truth.update({one: int(choice in chosen) for choice, one in measures.items()})
-            yield form.written.get("Slow response", ""), form.truth["complaint_slow_response"] == 1
+            yield form.written["Slow response"], int("Slow response" in chosen)
 
     for form in sample:
         form.written.update(dict.fromkeys(COMPLAINTS, ""))
@@ -318,9 +314,7 @@ def _spoil(rng: np.random.Generator, survey: Survey, sample: list[Form]) -> list
         for _, one in forms.versions(rng, sample, round(TESTS * len(sample)), EXCLUDED, survey.tests)
     ]
     # a question about contact details can split a respondent over rows: the last row is the whole response
-    changed = forms.versions(
-        rng, sample, round(CORRECTIONS * len(sample)), SUPERSEDED, survey.replaced, survey.was
-    )
+    changed = forms.versions(rng, sample, round(CORRECTIONS * len(sample)), SUPERSEDED, survey.replaced, survey.was)
     split = {accepted.number: earlier for accepted, earlier in changed}
     rows: list[Form] = []
     for form in sorted(sample + tests, key=lambda form: (form.moment, form.number)):

@@ -80,7 +80,7 @@ class Date(Strict):
 
 
 class Weight(Strict):
-    """The weight of the response: above 0 and below 1000, kept to six decimals."""
+    """The weight of the response: above 0 and below 100, kept to six decimals."""
 
     role: Literal["weight"]
 
@@ -234,8 +234,12 @@ def load(source: Path) -> Contract:
 
 
 def _place(error: Any) -> str:
-    roles = {"csv", "xlsx", "jsonl", "response", "respondent", "question", "status"}
-    return ".".join(str(step) for step in error["loc"] if step not in roles) or "the contract"
+    steps = [str(step) for step in error["loc"]]
+    if steps[:1] == ["columns"] and len(steps) > 2:
+        steps.pop(2)  # pydantic names the role that it took the column for
+    elif steps[:1] == ["format"] and len(steps) > 1:
+        steps.pop(1)
+    return ".".join(steps) or "the contract"
 
 
 def _fault(error: Any) -> str:

@@ -39,7 +39,7 @@ def new_deliveries(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
     if seen == context.cursor:
         return dg.SkipReason("raw/ is as it was.")
     context.update_cursor(seen)
-    return dg.RunRequest(run_key=seen)
+    return dg.RunRequest()
 
 
 @dg.run_failure_sensor(name="tell_of_failure", monitored_jobs=[nightly_refresh])

@@ -44,8 +44,8 @@ STAGED = {
     "staged.quarantine": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, question VARCHAR, "
     "measure_code VARCHAR, reason VARCHAR, shown VARCHAR",
     "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, n BIGINT",
-    "staged.superseded": "delivery_id VARCHAR, response_id VARCHAR",
-    "staged.repeat_respondent": "delivery_id VARCHAR, respondent_id VARCHAR",
+    "staged.superseded": "source_code VARCHAR, delivery_id VARCHAR, response_id VARCHAR",
+    "staged.repeat_respondent": "source_code VARCHAR, delivery_id VARCHAR, respondent_id VARCHAR",
     "staged.delivery": "source_code VARCHAR, delivery_id VARCHAR, file_name VARCHAR, order_key VARCHAR, "
     "sha256 VARCHAR, status VARCHAR, message VARCHAR, is_stale BOOLEAN, questions BIGINT",
 }
@@ -167,7 +167,7 @@ def look(settings: Settings) -> Inputs:
         source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract))
         sources[folder.name] = _unless_vanished(settings, source, current)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
-        if not _accepted(settings, name, current["sources"][name]["deliveries"]):
+        if not _accepted(settings, name, _published(current, name)):
             raise MeetlatError(
                 f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
                 f"run `meetlat accept {name}` if it is meant to go."
@@ -177,7 +177,7 @@ def look(settings: Settings) -> Inputs:
 
 def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, JSON]) -> Source:
     """Stop a source of which a published delivery is gone or has other bytes under the same name."""
-    published = current.get("sources", {}).get(source.name, {}).get("deliveries", [])
+    published = _published(current, source.name)
     now = {d.path.name: d.sha256 for d in source.deliveries}
     gone = [p for p in published if p["file"] not in now and p["sha256"] not in now.values()]
     changed = [p for p in published if p["file"] in now and now[p["file"]] != p["sha256"]]
@@ -192,8 +192,14 @@ def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, J
         f"`meetlat accept {source.name}` says that this is meant."
     )
     folder = settings.raw / source.name
-    kept = [Delivery(source.name, folder / p["file"], p["sha256"], p["order"], p["refused"]) for p in published]
+    kept = [Delivery(source.name, folder / p["file"], p["sha256"], p["order"]) for p in published]
     return Source(source.name, source.contract, source.measures, kept, sentence)
+
+
+def _published(current: Mapping[str, JSON], source: str) -> list[JSON]:
+    """The deliveries of a source that the current release stands on; refused ones are nobody's loss."""
+    deliveries = current.get("sources", {}).get(source, {}).get("deliveries", [])
+    return [d for d in deliveries if not d["refused"]]
 
 
 def accepted_file(settings: Settings) -> Path:
@@ -215,7 +221,7 @@ def accept(settings: Settings, source: str) -> str:
     stopped. Raises MeetlatError if there is nothing to accept.
     """
     current = manifest(settings)
-    published = current.get("sources", {}).get(source, {}).get("deliveries", [])
+    published = _published(current, source)
     folder = settings.raw / source
     now: set[str] = set()
     if (folder / "contract.yml").is_file():
@@ -326,13 +332,13 @@ class Build:
         if not accepted:
             return None
         mode = source.contract.delivery.mode
-        made_of = [mode, [part.hash for _, part in accepted], code("supersession", "engine"), versions()]
+        made_of = [source.name, mode, [part.hash for _, part in accepted], code("supersession", "engine"), versions()]
 
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"comparing the deliveries of {source.name}")
             from pipelines import supersession
 
-            return supersession.supersede(self.settings, mode, [(d.id, p) for d, p in accepted], folder)
+            return supersession.supersede(self.settings, source.name, mode, [(d.id, p) for d, p in accepted], folder)
 
         part = self._make(f"superseded.{source.name}", digest(made_of), write)
         self._superseded[source.name] = part

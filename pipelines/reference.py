@@ -5,11 +5,12 @@ dimension models in `sql/core/` type and label them.
 """
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.contracts import Contract
+from pipelines.contracts import Contract, Wave
 from pipelines.errors import MeetlatError
 from pipelines.settings import PROJECT
 
@@ -71,7 +72,12 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
                     )
                 if not known:
                     lists[name].append(row)
-    waves = {c.wave.code: c.wave for c in contracts.values() if c.wave}
+    waves: dict[str, Wave] = {}
+    for source, contract in contracts.items():
+        if contract.wave and waves.setdefault(contract.wave.code, contract.wave) != contract.wave:
+            raise MeetlatError(
+                f"{source}/contract.yml gives {contract.wave.code} other days than another contract does."
+            )
     lists["waves"] = [
         {"wave_code": code, "period_start": str(wave.start), "period_end": str(wave.end)}
         for code, wave in sorted(waves.items())
@@ -85,7 +91,11 @@ def _read(raw: Path, name: str) -> Rows:
     if not path.is_file():
         path = SHIPPED / f"{name}.csv"
     wanted = LISTS[name]
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise MeetlatError(f"{path}: save it as UTF-8.") from None
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         if missing := [c for c in wanted if c not in (reader.fieldnames or [])]:
             raise MeetlatError(f"{path} lacks the columns {missing}; it needs {list(wanted)}.")
@@ -118,7 +128,12 @@ def _source_row(name: str, contract: Contract) -> dict[str, str]:
 def measure(lists: Mapping[str, Rows], code: str, source: str) -> Measure:
     for row in lists["measures"]:
         if row["measure_code"] == code and row["statistic"] != "count":
-            return Measure(code, float(row["scale_min"]), float(row["scale_max"]), int(row["decimals"]))
+            try:
+                return Measure(code, float(row["scale_min"]), float(row["scale_max"]), int(row["decimals"]))
+            except ValueError:
+                raise MeetlatError(
+                    f"reference/measures.csv, {code}: scale_min, scale_max and decimals must be numbers."
+                ) from None
     raise MeetlatError(
         f"{source}/contract.yml names the measure '{code}', which reference/measures.csv does not have; add it "
         "there, or correct the contract."

@@ -22,7 +22,7 @@ REMEDIES = {
     "no_response_id": "have the rows exported with their id",
     "no_valid_date": "correct `format` of the date column, or have the rows corrected",
     "no_known_organisation": "have the rows exported with their organisation, or add it to `values`",
-    "no_valid_weight": "weights lie above 0 and below 1000; have them corrected",
+    "no_valid_weight": "weights lie above 0 and below 100; have them corrected",
     "unknown_sector": "add the sector to `values` of the sector column",
     "unknown_mode": "add the mode to `values` of the mode column",
     "too_many_cells": "a delimiter stands unquoted in the row; have it exported again",
@@ -57,7 +57,7 @@ def _table(title: str, columns: list[tuple[str, bool]], rows: list[tuple[Any, ..
     for name, right in columns:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if v is None else f"{v:,}" if isinstance(v, int) else str(v) for v in row))
+        table.add_row(*("" if v is None else f"{v:,}" if type(v) is int else str(v) for v in row))
     console = Console()
     Console(width=None if console.is_terminal else 140).print(table)
 
@@ -166,7 +166,7 @@ def query(settings: Settings, sql: str, csv: bool) -> None:
 
 def _print(con: duckdb.DuckDBPyConnection, sql: str, title: str) -> None:
     names, found = _rows(con, sql)
-    numeric = [all(isinstance(row[i], int | float) or row[i] is None for row in found) for i in range(len(names))]
+    numeric = [all(type(row[i]) in (int, float) or row[i] is None for row in found) for i in range(len(names))]
     shown = [tuple(f"{v:.4g}" if isinstance(v, float) else v for v in row) for row in found]
     if len(names) > 12 and len(found) <= 40:  # too wide for a terminal: one block a row
         print(title)

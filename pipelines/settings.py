@@ -1,4 +1,7 @@
-"""Paths and switches, from environment variables. Nothing else reads the environment."""
+"""Paths and switches, from environment variables.
+
+Only the key is read elsewhere, in `privacy.py`, so that no object of settings ever carries it.
+"""
 
 import os
 from dataclasses import dataclass

@@ -12,6 +12,7 @@ of the export exists only inside the query. Four files come out:
   receipt     one row per kind of row and cell, with its count
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from pipelines.settings import Settings
 
 FILES = ("answer", "response", "quarantine", "receipt")
 WEIGHT = 1_000_000  # weights are whole millionths
+HEAVIEST = 100  # weights lie below, so that sums of their squares fit a BIGINT
 
 
 def stage(
@@ -45,6 +47,9 @@ def stage(
     Raises DeliveryRefused, with nothing usable in `folder`, if the delivery is not as declared.
     """
     before = delivery.path.stat()
+    with delivery.path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
+            raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
     with engine.connect(settings, folder, alone=True) as con:
         con.execute(f"SET TimeZone = {quoted(contract.time_zone)}")
         for kind in ("response", "respondent"):
@@ -66,10 +71,15 @@ def stage(
 
 def _check_columns(file: str, columns: list[str], contract: Contract) -> None:
     known = {*contract.columns, *contract.discard}
-    if twice := sorted({c for c in columns if columns.count(c) > 1}):
-        raise DeliveryRefused(f"{file} has the columns {twice} more than once; rename them in the export.")
+    if not known & set(columns):  # its cells may be somebody's name: show none of them
+        raise DeliveryRefused(
+            f"{file}: not one column of the contract stands in its first row; the heading is missing, or the delimiter "
+            "or encoding is another one than the contract says."
+        )
     missing = [c for c in contract.columns if c not in columns]
     new = [c for c in columns if c not in known]
+    if twice := sorted({c for c in columns if columns.count(c) > 1}):
+        raise DeliveryRefused(f"{file} has the columns {twice} more than once; rename them in the export.")
     if missing or new:
         parts = [f"lacks the columns {missing}"] if missing else []
         parts += [f"has the columns {new} which the contract does not know"] if new else []
@@ -207,7 +217,7 @@ def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, 
     if contract.named("weight"):
         rules.append(
             (
-                f"weight IS NULL OR weight <= 0 OR weight >= {1000 * WEIGHT}",
+                f"weight IS NULL OR weight <= 0 OR weight >= {HEAVIEST * WEIGHT}",
                 "refused",
                 quoted("no_valid_weight"),
             )

@@ -16,7 +16,9 @@ from pipelines.settings import Settings
 LISTS = ("superseded", "repeat_respondent")
 
 
-def supersede(settings: Settings, mode: str, deliveries: Sequence[tuple[str, Part]], folder: Path) -> dict[str, JSON]:
+def supersede(
+    settings: Settings, source: str, mode: str, deliveries: Sequence[tuple[str, Part]], folder: Path
+) -> dict[str, JSON]:
     """Write `<delivery id>.superseded.parquet` and `<delivery id>.repeat_respondent.parquet` for each.
 
     `deliveries` are (delivery id, staged part) in delivery order, oldest first. The result gives the
@@ -52,7 +54,8 @@ def supersede(settings: Settings, mode: str, deliveries: Sequence[tuple[str, Par
             facts[id] = {}
             for name, column in zip(LISTS, ("response_id", "respondent_id"), strict=True):
                 file = folder / f"{id}.{name}.parquet"
-                query = f"SELECT {quoted(id)} AS delivery_id, {column} FROM {name} WHERE place = {place}"
+                keys = f"{quoted(source)} AS source_code, {quoted(id)} AS delivery_id"
+                query = f"SELECT {keys}, {column} FROM {name} WHERE place = {place}"
                 rows = engine.write_parquet(con, f"{query} ORDER BY {column}", file)
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()[:32]
                 facts[id][name] = {"rows": rows, "digest": digest}

@@ -188,15 +188,34 @@ def built(once: Once, sample: Path) -> Place:
 
 
 @pytest.fixture(scope="session")
-def three_quarters(once: Once, sample: Path) -> Place:
-    """The same without the fourth quarter, which has yet to arrive. Only to look at."""
+def half_year(once: Once, sample: Path) -> Place:
+    """The same with two quarters only; the other two have yet to arrive. Only to look at."""
 
     def make(folder: Path) -> None:
         place = new_place(folder, sample)
-        place.delivery(CUSTOMERS, QUARTER.format(4)).unlink()
+        for quarter in (3, 4):
+            place.delivery(CUSTOMERS, QUARTER.format(quarter)).unlink()
         place.refresh()
 
-    return Place(once("three_quarters", make))
+    return Place(once("half_year", make))
+
+
+@pytest.fixture(scope="session")
+def in_two_nights(once: Once, half_year: Place, sample: Path) -> Place:
+    """The half year, and then the night in which the other half arrived. Only to look at."""
+
+    def make(folder: Path) -> None:
+        place = half_year.copy(folder)
+        second_half_arrives(place, sample)
+        place.refresh()
+
+    return Place(once("in_two_nights", make))
+
+
+def second_half_arrives(place: Place, sample: Path) -> None:
+    for quarter in (3, 4):
+        name = QUARTER.format(quarter)
+        shutil.copy2(sample / CUSTOMERS / name, place.delivery(CUSTOMERS, name))
 
 
 @pytest.fixture

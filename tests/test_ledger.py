@@ -58,8 +58,11 @@ def ledger(place: Place, name: str) -> list[dict[str, str]]:
 
 
 def booked(place: Place, *, by_delivery: bool) -> Cells:
+    """The cells of the ledger. What was not asked is no answer: the receipts alone count it."""
     cells: Cells = Counter()
     for row in ledger(place, "cells.csv.gz"):
+        if row["missing_reason"] == "not_asked":
+            continue
         key = (
             row["source_code"], row["delivery"] if by_delivery else None, row["time_cell"],
             row["organisation_code"], row["audience_code"], row["channel_code"], row["measure_code"],

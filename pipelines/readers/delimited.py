@@ -33,8 +33,7 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
         raise DeliveryRefused(f"{path.name} has no heading: its first row is empty.")
     if len(columns) == 1:
         raise DeliveryRefused(
-            f"{path.name}: the heading has one column only, '{columns[0][:80]}'; is the delimiter really "
-            f"'{form.delimiter}'?"
+            f"{path.name}: the heading has one column only; is the delimiter really '{form.delimiter}'?"
         )
     with feeding(chunks_of(text), path, form.encoding) as feed:
         yield Text(

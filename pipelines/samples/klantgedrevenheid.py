@@ -23,6 +23,13 @@ from pipelines.samples import ledger as ledgers
 from pipelines.samples.answers import Dirt
 from pipelines.samples.forms import ACCEPTED, EXCLUDED, SUPERSEDED, Form
 
+# measure: what it comes out at, in percent of those who answered
+TARGETS = {
+    "management_sets_the_example": 16.0,
+    "employees_enjoy_working_with_feedback": 16.0,
+    "back_office_feels_responsible": 13.0,
+}
+
 SOURCE = "klantgedrevenheid_monitor"
 AUDIENCE = "organisation"
 DELIVERIES = ("results-survey482915_2019-06.xlsx", "results-survey482915_2019-10.xlsx")
@@ -55,11 +62,10 @@ OTHER_STATEMENT = "G01[SQ003]"  # asked, and used by no measure
 
 
 class Statement(NamedTuple):
-    """A statement, and the percentage of those who answered that agrees."""
+    """A statement, and how its answers are spoilt."""
 
     column: str
     measure: str
-    target: float
     dirt: Mapping[Dirt, float]
 
 
@@ -67,12 +73,10 @@ AGREE, DISAGREE = ("A4", "A5"), ("A1", "A2", "A3")
 UNKNOWN, OLD_CODE, BLANK = Dirt("A6", "dont_know"), Dirt("A9", "quarantined"), Dirt("", "blank")
 NOT_ASKED = Dirt("N/A", "not_asked")
 DIRT = {UNKNOWN: 0.05, BLANK: 0.045, OLD_CODE: 0.045}
-BACK_OFFICE = Statement(
-    "G02[SQ001]", "back_office_feels_responsible", 13.0, {UNKNOWN: 0.06, BLANK: 0.055, OLD_CODE: 0.055}
-)
+BACK_OFFICE = Statement("G02[SQ001]", "back_office_feels_responsible", {UNKNOWN: 0.06, BLANK: 0.055, OLD_CODE: 0.055})
 STATEMENTS = (
-    Statement("G01[SQ001]", "management_sets_the_example", 16.0, DIRT),
-    Statement("G01[SQ002]", "employees_enjoy_working_with_feedback", 16.0, DIRT),
+    Statement("G01[SQ001]", "management_sets_the_example", DIRT),
+    Statement("G01[SQ002]", "employees_enjoy_working_with_feedback", DIRT),
 )
 ORGANISATIONS = 640
 WITH_BACK_OFFICE = 0.72  # the others are not asked about it
@@ -126,11 +130,11 @@ def _responses(rng: np.random.Generator) -> list[Form]:
     ]
     complete = [form for form in rows if form.fate == ACCEPTED]
     for statement in STATEMENTS:
-        draw = forms.share(rng, statement.target, AGREE, DISAGREE)
+        draw = forms.share(rng, TARGETS[statement.measure], AGREE, DISAGREE)
         forms.ask(rng, complete, statement.column, statement.measure, statement.dirt, draw)
     asked = forms.exactly(rng, len(complete), WITH_BACK_OFFICE)
     have = [form for form, one in zip(complete, asked, strict=True) if one]
-    draw = forms.share(rng, BACK_OFFICE.target, AGREE, DISAGREE)
+    draw = forms.share(rng, TARGETS[BACK_OFFICE.measure], AGREE, DISAGREE)
     forms.ask(rng, have, BACK_OFFICE.column, BACK_OFFICE.measure, BACK_OFFICE.dirt, draw)
     for form, one in zip(complete, asked, strict=True):
         form.written["B01"] = "Y" if one else "N"

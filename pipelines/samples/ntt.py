@@ -23,6 +23,14 @@ from pipelines.samples.answers import Dirt
 from pipelines.samples.forms import EXCLUDED, SUPERSEDED, Form
 from pipelines.samples.qualtrics import Column, Person
 
+# measure: what it comes out at, in percent of those who answered
+TARGETS = {
+    "found_new_suppliers": 33.6,
+    "prefers_companies_strong_online": 31.2,
+    "home_working_still_a_challenge": 51.0,
+    "equipped_with_right_tools": 50.0,
+}
+
 DELIVERIES = ("{source}_2021-06.csv", "{source}_2021-11.csv")
 FIELDWORK = (
     (dt.date(2021, 3, 8), dt.date(2021, 6, 20)),
@@ -68,11 +76,10 @@ AGREEMENT_DIRT = {
 
 
 class Question(NamedTuple):
-    """A question: its headings, and what it must come out at (percent of those who answered)."""
+    """A question: its headings, and what its codes mean."""
 
     column: Column
     measure: str
-    target: float
     values: Mapping[str, int]  # code: whether it is the event
     dirt: Mapping[Dirt, float]
 
@@ -105,14 +112,12 @@ SURVEYS = (
                     "QID12",
                 ),
                 "found_new_suppliers",
-                33.6,
                 YES_NO,
                 YES_NO_DIRT,
             ),
             Question(
                 Column("Q13", "Do you prefer companies that are strong online,\nrather than others?", "QID13"),
                 "prefers_companies_strong_online",
-                31.2,
                 YES_NO,
                 YES_NO_DIRT,
             ),
@@ -128,7 +133,6 @@ SURVEYS = (
             Question(
                 Column("Q7", "Is working from home still a challenge to you?\n(1 = yes, 2 = no)", "QID7"),
                 "home_working_still_a_challenge",
-                51.0,
                 YES_NO,
                 YES_NO_DIRT,
             ),
@@ -148,7 +152,6 @@ SURVEYS = (
                     "QID9",
                 ),
                 "equipped_with_right_tools",
-                50.0,
                 AGREEMENT,
                 AGREEMENT_DIRT,
             ),
@@ -192,7 +195,7 @@ def _responses(rng: np.random.Generator, survey: Survey) -> list[Form]:
     for question in survey.questions:
         yes = [code for code, event in question.values.items() if event]
         no = [code for code, event in question.values.items() if not event]
-        draw = forms.share(rng, question.target, yes, no)
+        draw = forms.share(rng, TARGETS[question.measure], yes, no)
         forms.ask(rng, sample, question.column.import_id, question.measure, question.dirt, draw)
 
     def saying(event: bool) -> dict[str, str]:

@@ -3,10 +3,11 @@
 --
 -- @per delivery
 -- @restricted
--- @grain  source_code, delivery_id, respondent_id, time_cell_code, organisation_code, sector_code, audience_code, channel_code, measure_code, value, weight
+-- @grain  source_code, delivery_id, respondent_id, wave_code, time_cell_code, organisation_code, sector_code, audience_code, channel_code, measure_code, value, weight
 -- @column source_code       VARCHAR | Source.
 -- @column delivery_id       VARCHAR | Delivery.
 -- @column respondent_id     VARCHAR | Pseudonym of the respondent.
+-- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
 -- @column time_cell_code    VARCHAR | Month of the answer, or the wave where there is no month.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
@@ -21,7 +22,7 @@ WITH asked_twice AS (
     SELECT measure_code FROM core.fct_answer GROUP BY measure_code HAVING count(DISTINCT question) > 1
 )
 SELECT
-    source_code, delivery_id, respondent_id,
+    source_code, delivery_id, respondent_id, wave_code,
     coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
     organisation_code, sector_code, audience_code, channel_code, measure_code, value, weight,
     count(*) AS n

@@ -3,7 +3,7 @@
 -- Error where organisations were sampled (Taylor linearisation, ultimate cluster): with
 -- z_i = (T_i - R W_i) / W, V = m / (m - 1) * sum z_i^2, where m counts the organisations with a valid
 -- answer in the monitor, audience and period, and df is one less than the organisations in the domain.
--- Where respondents were sampled the same with respondents: V = n / (n - 1) * sum (w_k (y_k - R) / W)^2.
+-- Where respondents were sampled, with every answer its own cluster: V = n / (n - 1) * sum (w_k (y_k - R) / W)^2.
 --
 -- @working
 -- @grain  monitor_code, period_code, audience_code, sector_code, channel_code, measure_code

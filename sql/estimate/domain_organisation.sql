@@ -4,15 +4,17 @@
 -- @working
 -- @grain   monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, organisation_code
 -- @column  period_code VARCHAR | Period.
--- @columns estimate.organisation_moment except time_cell_code
+-- @columns estimate.organisation_moment except wave_code, time_cell_code
 
 WITH in_period AS (
-    SELECT moment.* EXCLUDE (time_cell_code), period.period_code
+    SELECT moment.* EXCLUDE (wave_code, time_cell_code), period.period_code
     FROM estimate.organisation_moment AS moment
     JOIN core.dim_period AS cell ON cell.period_code = moment.time_cell_code
     JOIN core.dim_period AS period
-        ON period.period_start <= cell.period_start AND period.period_end >= cell.period_end
-        AND (period.period_type <> 'wave' OR period.period_code = cell.period_code)
+        ON CASE period.period_type
+            WHEN 'wave' THEN period.period_code = moment.wave_code
+            ELSE period.period_start <= cell.period_start AND period.period_end >= cell.period_end
+        END
 ),
 by_channel AS (
     SELECT * EXCLUDE (channel_code), unnest([channel_code, 'all']) AS channel_code FROM in_period

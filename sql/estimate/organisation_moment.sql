@@ -3,9 +3,10 @@
 -- 100 or 0 for a share. It stays a whole number of the measure's smallest step.
 --
 -- @working
--- @grain  monitor_code, audience_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code
+-- @grain  monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code
 -- @column monitor_code      VARCHAR | Monitor.
 -- @column audience_code     VARCHAR | Who answered.
+-- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
 -- @column time_cell_code    VARCHAR | Month, or wave.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector: as stated by the response, else that of the organisation at the time.
@@ -26,7 +27,7 @@
 
 WITH scored AS (
     SELECT
-        source.monitor_code, cube.audience_code, cube.time_cell_code, cube.organisation_code,
+        source.monitor_code, cube.audience_code, cube.wave_code, cube.time_cell_code, cube.organisation_code,
         CASE
             WHEN cube.sector_code IS NOT NULL THEN cube.sector_code
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
@@ -50,7 +51,7 @@ WITH scored AS (
         AND (organisation.valid_before IS NULL OR cell.period_start < organisation.valid_before)
 )
 SELECT
-    monitor_code, audience_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
+    monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
     coalesce(sum(n) FILTER (value IS NOT NULL), 0) AS n_answers,
     coalesce(sum(n) FILTER (missing_reason = 'dont_know'), 0) AS n_dont_know,
     coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS n_blank,

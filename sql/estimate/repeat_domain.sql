@@ -17,7 +17,7 @@ WITH person AS (
 ),
 answer AS (
     SELECT
-        source.monitor_code, a.audience_code, a.measure_code, a.channel_code, cell.period_code AS time_cell_code,
+        source.monitor_code, a.audience_code, a.measure_code, a.channel_code, a.wave_code, a.time_cell_code,
         CASE
             WHEN a.sector_code IS NOT NULL THEN a.sector_code
             WHEN a.organisation_code IS NULL THEN 'not_applicable'
@@ -37,7 +37,7 @@ answer AS (
 -- every kind of answer with the domains that it counts in, as numbers too
 kind AS (
     SELECT *, row_number() OVER () AS kind
-    FROM (SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, time_cell_code, sector_code FROM answer)
+    FROM (SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code FROM answer)
 ),
 placed AS (
     SELECT
@@ -46,8 +46,10 @@ placed AS (
     FROM kind
     JOIN core.dim_period AS cell ON cell.period_code = kind.time_cell_code
     JOIN core.dim_period AS period
-        ON period.period_start <= cell.period_start AND period.period_end >= cell.period_end
-        AND (period.period_type <> 'wave' OR period.period_code = cell.period_code)
+        ON CASE period.period_type
+            WHEN 'wave' THEN period.period_code = kind.wave_code
+            ELSE period.period_start <= cell.period_start AND period.period_end >= cell.period_end
+        END
     JOIN core.bridge_sector AS bridge USING (sector_code)
 ),
 domain AS (
@@ -64,7 +66,9 @@ member AS (
 numbered AS (
     SELECT kind, person, n
     FROM answer
-    JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, time_cell_code, sector_code)
+    JOIN kind ON (kind.monitor_code, kind.audience_code, kind.measure_code, kind.channel_code, kind.time_cell_code, kind.sector_code)
+        = (answer.monitor_code, answer.audience_code, answer.measure_code, answer.channel_code, answer.time_cell_code, answer.sector_code)
+        AND kind.wave_code IS NOT DISTINCT FROM answer.wave_code
 ),
 counted AS (
     SELECT domain, sum(n) - count(DISTINCT person) AS n_surplus FROM numbered JOIN member USING (kind) GROUP BY domain

@@ -27,30 +27,30 @@
 
 WITH row_count AS (
     SELECT
-        delivery_id,
+        source_code, delivery_id,
         sum(n) AS read,
         coalesce(sum(n) FILTER (state = 'accepted'), 0) AS accepted,
         coalesce(sum(n) FILTER (state = 'excluded'), 0) AS excluded,
         coalesce(sum(n) FILTER (state = 'refused'), 0) AS refused,
         coalesce(sum(n) FILTER (state = 'superseded'), 0) AS superseded
-    FROM staged.receipt WHERE kind = 'row' GROUP BY delivery_id
+    FROM staged.receipt WHERE kind = 'row' GROUP BY source_code, delivery_id
 ),
 not_asked AS (
-    SELECT delivery_id, sum(n_not_asked) AS n
-    FROM staged.response ANTI JOIN staged.superseded USING (delivery_id, response_id)
-    GROUP BY delivery_id
+    SELECT source_code, delivery_id, sum(n_not_asked) AS n
+    FROM staged.response ANTI JOIN staged.superseded USING (source_code, delivery_id, response_id)
+    GROUP BY source_code, delivery_id
 ),
-replaced AS (SELECT delivery_id, count(*) AS n FROM staged.superseded GROUP BY delivery_id),
+replaced AS (SELECT source_code, delivery_id, count(*) AS n FROM staged.superseded GROUP BY source_code, delivery_id),
 -- the cells are counted where the figures come from, not where the rows were read
 cell_count AS (
     SELECT
-        delivery_id,
+        source_code, delivery_id,
         coalesce(sum(n) FILTER (missing_reason IS NULL), 0) AS answer,
         coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS blank,
         coalesce(sum(n) FILTER (missing_reason = 'dont_know'), 0) AS dont_know,
         coalesce(sum(n) FILTER (missing_reason = 'refused'), 0) AS refused,
         coalesce(sum(n) FILTER (missing_reason = 'quarantined'), 0) AS quarantined
-    FROM cube.delivery_counts GROUP BY delivery_id
+    FROM cube.delivery_counts GROUP BY source_code, delivery_id
 )
 SELECT
     d.source_code, d.delivery_id, d.file_name, d.order_key, d.sha256, d.status, nullif(d.message, '') AS message,
@@ -66,7 +66,7 @@ SELECT
     coalesce(c.dont_know, 0) AS cells_dont_know, coalesce(c.refused, 0) AS cells_refused,
     coalesce(not_asked.n, 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
 FROM staged.delivery AS d
-LEFT JOIN row_count AS r USING (delivery_id)
-LEFT JOIN replaced USING (delivery_id)
-LEFT JOIN not_asked USING (delivery_id)
-LEFT JOIN cell_count AS c USING (delivery_id)
+LEFT JOIN row_count AS r USING (source_code, delivery_id)
+LEFT JOIN replaced USING (source_code, delivery_id)
+LEFT JOIN not_asked USING (source_code, delivery_id)
+LEFT JOIN cell_count AS c USING (source_code, delivery_id)

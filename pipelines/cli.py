@@ -32,6 +32,26 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Stopped; what was published before still stands.", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        print(_unexpected(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def _unexpected(error: Exception) -> str:
+    """Keep where it happened for whoever mends it, without the error's text, which may quote a row."""
+    import traceback
+
+    from pipelines import settings
+
+    place = "".join(traceback.format_tb(error.__traceback__))
+    folder = settings.load().state / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "unexpected.log"
+    with file.open("a") as log:
+        log.write(f"{type(error).__name__}\n{place}\n")
+    return (
+        f"This is a fault in Meetlat ({type(error).__name__}), not in your data; please report what stands in {file}."
+    )
 
 
 # --- refreshing ----------------------------------------------------------------------------------
@@ -60,19 +80,16 @@ def refresh(
             return
         try:
             outcome = refreshing.run(here, report, full)
-        except MeetlatError as error:
-            refreshing.remember(here, refreshing.NOTHING_PUBLISHED, [str(error)])
-            _tell(refreshing.notify(here, "Meetlat: nothing published", str(error)))
+        except Exception as error:
+            sentence = str(error) if isinstance(error, MeetlatError) else f"A fault in Meetlat: {type(error).__name__}."
+            _tell(refreshing.conclude(here, refreshing.NOTHING_PUBLISHED, [sentence]))
             raise
-    refreshing.remember(here, outcome.status, outcome.trouble)
     from pipelines import report as reporting
 
     reporting.after_refresh(here, outcome)
     for sentence in outcome.trouble:
         print(sentence, file=sys.stderr)
-    if outcome.status == refreshing.WITHOUT_SOME:
-        title = "Meetlat: published without some deliveries" if outcome.is_new else "Meetlat: deliveries still missing"
-        _tell(refreshing.notify(here, title, "\n".join(outcome.trouble)))
+    _tell(refreshing.conclude(here, outcome.status, outcome.trouble))
     sys.exit(outcome.status)
 
 

@@ -47,7 +47,7 @@ def tell_of_failure(context: dg.RunFailureSensorContext) -> None:
     """Tells MEETLAT_NOTIFY of a failed run that Dagster started."""
     from pipelines import refresh
 
-    refresh.notify(settings.load(), "Meetlat: nothing published", context.failure_event.message or "")
+    refresh.conclude(settings.load(), refresh.NOTHING_PUBLISHED, [context.failure_event.message or "The run failed."])
 
 
 @dg.resource(description="What this run depends on, looked up once, under the lock of the warehouse.")
@@ -57,7 +57,11 @@ def build(context: dg.InitResourceContext) -> Iterator[Any]:
     here = settings.load()
     with refresh.locked(here):
         refresh.prepare(here)
-        yield plan.Build(plan.look(here), report=context.log.info if context.log else print)
+        made = plan.Build(plan.look(here), report=context.log.info if context.log else print)
+        yield made
+        if made.published:
+            trouble = refresh.troubles(made)
+            refresh.conclude(here, refresh.WITHOUT_SOME if trouble else refresh.WELL, trouble)
 
 
 def define(tables: list[Model], sources: dict[str, Contract], resource: Any) -> dg.Definitions:

@@ -56,7 +56,7 @@ def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
         _run_job(build, None if full else set(plan.stale(inputs)))
         ended = time.perf_counter()
         shutil.rmtree(settings.warehouse / "candidates", ignore_errors=True)
-    trouble = stopped + list(build.refused.values())
+    trouble = troubles(build)
     seconds = {"look": looked - clock, **build.stages()}
     seconds["orchestrate"] = ended - clock - sum(seconds.values())
     return Outcome(WITHOUT_SOME if trouble else WELL, inputs.release_id, True, trouble, seconds)
@@ -104,6 +104,11 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
     if not result.success:
         errors = [e.event_specific_data.error for e in result.all_events if e.is_step_failure]  # type: ignore[union-attr]
         raise RuntimeError("\n".join(e.to_string() for e in errors if e))
+
+
+def troubles(build: Build) -> list[str]:
+    """Every delivery and source that this refresh went on without, as sentences."""
+    return [s.stopped for s in build.inputs.sources.values() if s.stopped] + list(build.refused.values())
 
 
 def _refusals(current: dict[str, JSON]) -> list[str]:
@@ -181,14 +186,19 @@ def listing(settings: Settings) -> str:
 # --- telling people ------------------------------------------------------------------------------
 
 
-def remember(settings: Settings, status: int, sentences: list[str]) -> None:
-    """Keep how the last refresh ended, for `meetlat status`."""
+def conclude(settings: Settings, status: int, sentences: list[str]) -> str | None:
+    """Keep how the refresh ended for `meetlat status`, and tell MEETLAT_NOTIFY if it did not end well.
+
+    The result is a sentence if nobody could be told; a refresh never fails over that.
+    """
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
     document = {"ended_at": now, "status": status, "sentences": sentences}
     aside = settings.state / f".last_refresh-{os.getpid()}"
     aside.write_text(json.dumps(document, indent=1))
     aside.replace(settings.state / "last_refresh.json")
+    titles = {NOTHING_PUBLISHED: "Meetlat: nothing published", WITHOUT_SOME: "Meetlat: some deliveries are missing"}
+    return notify(settings, titles[status], "\n".join(sentences)) if status in titles else None
 
 
 def notify(settings: Settings, title: str, text: str) -> str | None:

@@ -61,6 +61,12 @@ def stage(
                 judged = judge(text.columns, text.relation, contract, measures)
                 con.execute(f"CREATE TEMP TABLE judged_row AS {judged}")
             unread = text.finish()
+            ((read,),) = con.execute("SELECT count(*) FROM judged_row").fetchall()
+            if read + len(unread) != text.count():
+                raise DeliveryRefused(
+                    f"{delivery.path.name} holds {text.count():,} rows, but {read + len(unread):,} came out of it; "
+                    "compare its delimiter and quotes with the contract."
+                )
         except duckdb.Error as error:
             raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
         if not same(before, delivery.path.stat()):

@@ -52,17 +52,22 @@ class Place:
     def current(self) -> Path:
         return self.warehouse / "current"
 
-    def run(self, *args: str, **env: str) -> Ran:
-        """Run the command as a user would."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the test, with this place and no other."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("MEETLAT_", "DAGSTER_"))}
-        places = {
+        return clean | {
             "MEETLAT_RAW": str(self.raw),
             "MEETLAT_WAREHOUSE": str(self.warehouse),
             "MEETLAT_STATE": str(self.state),
         }
+
+    def run(self, *args: str, **env: str) -> Ran:
+        """Run the command as a user would."""
         command = [sys.executable, "-m", "pipelines.cli", *args]
-        everything = clean | places | env
-        return subprocess.run(command, env=everything, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            command, env=self.environment | env, cwd=PROJECT, capture_output=True, text=True, timeout=300
+        )
 
     def meetlat(self, *args: str, **env: str) -> Ran:
         """Run the command; whatever happens, nobody may meet a traceback."""
@@ -178,11 +183,11 @@ def sample(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def built(once: Once, sample: Path) -> Place:
-    """A place with the release of that sample. Only to look at: copy it to change it."""
+    """A place with the release of that sample, made by two threads. Only to look at: copy it to change it."""
 
     def make(folder: Path) -> None:
         place = new_place(folder, sample)
-        (folder / "printed.txt").write_text(place.refresh().stdout)
+        place.refresh(MEETLAT_THREADS="2")
 
     return Place(once("built", make))
 
@@ -202,12 +207,12 @@ def half_year(once: Once, sample: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def in_two_nights(once: Once, half_year: Place, sample: Path) -> Place:
-    """The half year, and then the night in which the other half arrived. Only to look at."""
+    """The half year, and the night in which the other half came, on eight threads. Only to look at."""
 
     def make(folder: Path) -> None:
         place = half_year.copy(folder)
         second_half_arrives(place, sample)
-        place.refresh()
+        place.refresh(MEETLAT_THREADS="8")
 
     return Place(once("in_two_nights", make))
 

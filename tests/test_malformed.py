@@ -198,7 +198,7 @@ def test_one_sentence_names_the_file_and_the_fault(bad_night: Place, case: Case)
     sentences = said_of(case, (bad_night.root / "first.err").read_text())
     assert len(sentences) == 1
     assert re.search(case.said, sentences[0])
-    assert sentences[0].isprintable() and len(sentences[0]) < 500 and sentences[0].endswith(".")
+    assert sentences[0].isprintable() and len(sentences[0]) < 500 and sentences[0].endswith((".", "?"))
 
 
 @EVERY_CASE
@@ -237,22 +237,16 @@ def test_running_again_says_the_same_and_nothing_new(bad_night: Place) -> None:
 # --- alone, in the place of a good one -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("what", "file"), [("truncated gzip", QUARTER.format(2)), ("empty XLSX", WORKBOOK), ("folder", MESSAGES)]
-)
-def test_alone_instead_of_a_good_delivery(tmp_path: Path, built: Place, sample: Path, what: str, file: str) -> None:
+def test_alone_instead_of_a_good_delivery(tmp_path: Path, built: Place, sample: Path) -> None:
     place = new_place(tmp_path / "place", sample)
     same_parts(place, built)
-    case = CASES[what]
-    source = next(s for s in (CUSTOMERS, EMPLOYEES, SOCIAL) if place.delivery(s, file).exists())
-    place.delivery(source, file).unlink()
-    arrive(place, Case(what, source, file, case.write, case.said))
-    ran = place.refresh(status=3)
-    (sentence,) = lines(ran)
-    assert sentence.startswith(file) and re.search(case.said, sentence)
+    second = place.delivery(CUSTOMERS, QUARTER.format(2))
+    second.write_bytes(second.read_bytes()[:5000])
+    (sentence,) = lines(place.refresh(status=3))
+    assert sentence.startswith(second.name) and "not a whole gzip" in sentence
     statuses = dict(place.query("SELECT file_name, status FROM meta.delivery", "benchmark.duckdb"))
-    assert Counter(statuses.values()) == {"accepted": 5, "refused": 1}
-    assert statuses[file] == "refused"
+    assert statuses.pop(second.name) == "refused"
+    assert len(statuses) == 5 and set(statuses.values()) == {"accepted"}
     again = place.refresh(status=3)
     assert lines(again) == [sentence] and "Nothing new" in again.stdout
 

@@ -15,7 +15,7 @@ import duckdb
 
 from pipelines.contracts import Delimited
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.text import RefusedRow, Text, chunks_of, decoded, feeding, parsed, said_plainly
+from pipelines.readers.text import RefusedRow, Tally, Text, chunks_of, decoded, feeding, parsed, said_plainly
 
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
 
@@ -35,10 +35,9 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
         raise DeliveryRefused(
             f"{path.name}: the heading has one column only; is the delimiter really '{form.delimiter}'?"
         )
-    with feeding(chunks_of(text), path, form.encoding) as feed:
-        yield Text(
-            columns, parsed(feed.file, len(columns), form.delimiter, form.quote), lambda: _refused_rows(con, path)
-        )
+    with feeding(chunks_of(text), Tally(form.quote), path, form.encoding) as feed:
+        relation = parsed(feed.file, len(columns), form.delimiter, form.quote)
+        yield Text(columns, relation, feed.tally.total, lambda: _refused_rows(con, path))
 
 
 def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path) -> list[RefusedRow]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.text import LONGEST_LINE, Text, chunks_of, decoded, feeding, said_plainly
+from pipelines.readers.text import LONGEST_LINE, Tally, Text, chunks_of, decoded, feeding, said_plainly
 
 
 @contextmanager
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, decimal: str) -> Iterator[Text]:
-    with _lines(path) as lines:
+    with _lines(path, Tally(None)) as lines:
         keys = con.execute(
             f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE fault IS NULL ORDER BY key"
         ).fetchall()
@@ -22,22 +22,23 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, decimal: str) -> Itera
     if not columns:
         raise DeliveryRefused(f"{path.name} holds no JSON object; one object a line is expected.")
     cells = ", ".join(_cell(key, decimal) + f" AS c{i}" for i, key in enumerate(columns))
-    with _lines(path) as lines:
-        yield Text(columns, f"(SELECT {cells}, fault FROM {lines})")
+    tally = Tally(None, " \r\t")
+    with _lines(path, tally) as lines:
+        yield Text(columns, f"(SELECT {cells}, fault FROM {lines})", tally.total)
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path, tally: Tally) -> Iterator[str]:
     """A FROM item: every line that is not blank as `line`, with `fault` if it is not a JSON object."""
     with said_plainly(path, "UTF-8"):
         text = decoded(path, "utf-8")
-    with feeding(chunks_of(text), path, "UTF-8") as feed:
+    with feeding(chunks_of(text), tally, path, "UTF-8") as feed:
         yield (
             "(SELECT CASE WHEN fault IS NULL THEN line END AS line, fault FROM (SELECT line, "
             "CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN NULL ELSE 'not_a_json_object' END AS "
             f"fault FROM read_csv('{feed.file}', auto_detect = false, header = false, "
             f"columns = {{'line': 'VARCHAR'}}, delim = '\x1f', quote = '', escape = '', "
-            f"max_line_size = {LONGEST_LINE}) WHERE trim(line) <> ''))"
+            f"max_line_size = {LONGEST_LINE}) WHERE trim(line, ' ' || chr(9) || chr(13)) <> ''))"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.contracts import Sheet
 from pipelines.errors import DeliveryRefused
-from pipelines.readers.text import Text, feeding, open_bytes, parsed, said_plainly
+from pipelines.readers.text import Tally, Text, feeding, open_bytes, parsed, said_plainly
 
 
 @contextmanager
@@ -33,8 +33,8 @@ def open_text(path: Path, form: Sheet, decimal: str) -> Iterator[Text]:
     if not rows:
         raise DeliveryRefused(f"{path.name}: sheet '{name}' is empty.")
     columns = [cell(value, decimal).strip() for value in rows[0]]
-    with feeding(_delimited(rows[1:], decimal), path, "an XLSX workbook") as feed:
-        yield Text(columns, parsed(feed.file, len(columns), ",", '"'))
+    with feeding(_delimited(rows[1:], decimal), Tally('"'), path, "an XLSX workbook") as feed:
+        yield Text(columns, parsed(feed.file, len(columns), ",", '"'), feed.tally.total)
 
 
 def _delimited(rows: list[list[Any]], decimal: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,11 +33,13 @@ class Text:
     `relation` is a FROM item with the VARCHAR columns c0, c1, ... (the same order as `columns`)
     and `fault`, which is NULL or the reason why the row cannot be used.
     `finish` is called after the rows are read: it raises DeliveryRefused if reading did not end
-    well, and else gives the rows that never became rows.
+    well, and else gives the rows that never became rows. `count` then tells how many rows stand in
+    the text, counted without the engine.
     """
 
     columns: list[str]
     relation: str
+    count: Callable[[], int]
     finish: Callable[[], list[RefusedRow]] = field(default=lambda: [])
 
 
@@ -77,12 +80,33 @@ def decoded(path: Path, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8-sig" if marked else encoding, newline="")
 
 
+class Tally:
+    """Counts the records of a text that goes by in chunks: lines outside quotes that are not blank."""
+
+    def __init__(self, quote: str | None, spaces: str = "\r") -> None:
+        self.quote, self.spaces = quote, spaces
+        self.blank = re.compile(rf"\n[{spaces}]*(?=\n)")
+        self.records, self.quoted, self.line = 0, False, ""  # line: "x" once the present one holds something
+
+    def add(self, chunk: str) -> None:
+        for place, part in enumerate(chunk.split(self.quote) if self.quote else [chunk]):
+            if place:
+                self.quoted, self.line = not self.quoted, "x"
+            if part and not self.quoted:
+                text = f"\n{self.line}{part}"
+                self.records += part.count("\n") - len(self.blank.findall(text))
+                self.line = "x" if text[text.rfind("\n") + 1 :].strip(self.spaces) else ""
+
+    def total(self) -> int:
+        return self.records + len(self.line)
+
+
 class Feed(threading.Thread):
     """Pushes text into a pipe that the engine reads as a file, so nothing unpacked lies on a disk."""
 
-    def __init__(self, chunks: Iterator[str], path: Path, encoding: str) -> None:
+    def __init__(self, chunks: Iterator[str], tally: Tally, path: Path, encoding: str) -> None:
         super().__init__(daemon=True)
-        self.chunks, self.path, self.encoding = chunks, path, encoding
+        self.chunks, self.tally, self.path, self.encoding = chunks, tally, path, encoding
         self.read_end, self.write_end = os.pipe()
         self.error: Exception | None = None
 
@@ -100,6 +124,7 @@ class Feed(threading.Thread):
                 for chunk in self.chunks:
                     if "\0" in chunk:
                         raise DeliveryRefused(f"{self.path.name} holds NUL bytes, so it is not a text file.")
+                    self.tally.add(chunk)
                     unsent = memoryview(chunk.encode())
                     while unsent:
                         unsent = unsent[pipe.write(unsent) :]
@@ -112,9 +137,9 @@ class Feed(threading.Thread):
 
 
 @contextmanager
-def feeding(chunks: Iterator[str], path: Path, encoding: str) -> Iterator[Feed]:
+def feeding(chunks: Iterator[str], tally: Tally, path: Path, encoding: str) -> Iterator[Feed]:
     """Run a feed while the body reads from it; what went wrong in the feed wins over what followed."""
-    feed = Feed(chunks, path, encoding)
+    feed = Feed(chunks, tally, path, encoding)
     feed.start()
     try:
         yield feed

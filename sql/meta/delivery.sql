@@ -1,6 +1,6 @@
 -- The receipts: what became of every row and every cell of every delivery.
 --
--- @grain  source_code, delivery_id
+-- @grain  source_code, file_name
 -- @column source_code       VARCHAR | Source.
 -- @column delivery_id       VARCHAR | First 16 digits of the SHA-256 of the delivery's bytes.
 -- @column file_name         VARCHAR | Name of the file in the source's folder.
@@ -66,7 +66,8 @@ SELECT
     coalesce(c.dont_know, 0) AS cells_dont_know, coalesce(c.refused, 0) AS cells_refused,
     coalesce(not_asked.n, 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
 FROM staged.delivery AS d
-LEFT JOIN row_count AS r USING (source_code, delivery_id)
-LEFT JOIN replaced USING (source_code, delivery_id)
-LEFT JOIN not_asked USING (source_code, delivery_id)
-LEFT JOIN cell_count AS c USING (source_code, delivery_id)
+-- a second copy of the same bytes is refused: it has the id of the first, but no rows of its own
+LEFT JOIN row_count AS r ON d.status = 'accepted' AND (r.source_code, r.delivery_id) = (d.source_code, d.delivery_id)
+LEFT JOIN replaced ON (replaced.source_code, replaced.delivery_id) = (r.source_code, r.delivery_id)
+LEFT JOIN not_asked ON (not_asked.source_code, not_asked.delivery_id) = (r.source_code, r.delivery_id)
+LEFT JOIN cell_count AS c ON (c.source_code, c.delivery_id) = (r.source_code, r.delivery_id)

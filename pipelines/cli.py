@@ -71,7 +71,7 @@ def refresh(
 
     here = settings.load()
     if explain:
-        _explain(plan.look(here))
+        _explain(plan.look(here, make_key=False))
         return
     with _progress() as report:
         if select:

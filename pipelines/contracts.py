@@ -10,43 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from pipelines.errors import MeetlatError
+from pipelines.formats import Format, Strict
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=63)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-# --- how the file is written -------------------------------------------------------------------
-
-
-class Delimited(Strict):
-    """Delimited text. The heading is one row of names."""
-
-    kind: Literal["csv"]
-    encoding: Literal["utf-8", "windows-1252", "iso-8859-1", "iso-8859-15", "utf-16"]
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)]
-    quote: Annotated[str, StringConstraints(min_length=1, max_length=1)] = '"'
-
-
-class Sheet(Strict):
-    """One sheet of an XLSX workbook; the first row that is not empty is the heading."""
-
-    kind: Literal["xlsx"]
-    sheet: str | None = None  # None: the workbook has one sheet
-
-
-class JsonLines(Strict):
-    """One JSON object a line; the columns are the keys of the objects."""
-
-    kind: Literal["jsonl"]
-
-
-Format = Annotated[Delimited | Sheet | JsonLines, Field(discriminator="kind")]
 
 
 # --- what each column means --------------------------------------------------------------------

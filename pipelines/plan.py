@@ -55,7 +55,7 @@ REFERENCE = {
                 "provenance", "controller", "purpose", "licence"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip
-STAGING_CODE = ("staging", "privacy", "engine", "readers")
+STAGING_CODE = ("staging", "privacy", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "engine")
 
 
@@ -145,10 +145,10 @@ def manifest(settings: Settings, release: Path | None = None) -> dict[str, JSON]
         return {}
 
 
-def look(settings: Settings) -> Inputs:
+def look(settings: Settings, make_key: bool = True) -> Inputs:
     """Look up everything a release depends on. Raises MeetlatError if something is not in order."""
     current = manifest(settings)
-    key = privacy.load_key(settings.state)
+    key = privacy.load_key(settings.state, make_key)
     if current and current["key_fingerprint"] != privacy.fingerprint(key):
         raise MeetlatError(
             "The key is another one than the current release was made with, so returning respondents would no "
@@ -231,7 +231,7 @@ def accept(settings: Settings, source: str) -> str:
     stopped = [
         c
         for c in candidates
-        for gate in manifest(settings, settings.warehouse / "candidates" / c)["gate"]
+        for gate in json.loads((settings.warehouse / "candidates" / c / "publication.json").read_text())["gate"]
         if gate["source_code"] == source and gate["outcome"] == "stopped"
     ]
     if not missing and not stopped:

@@ -14,10 +14,11 @@ from pipelines.errors import MeetlatError
 from pipelines.parts import flush
 
 
-def load_key(state: Path) -> bytes:
+def load_key(state: Path, make: bool = True) -> bytes:
     """The secret that pseudonyms are made with: MEETLAT_KEY, or the file `key` in the state folder.
 
-    The file is made at the first refresh and must be readable by its owner only.
+    The file is made at the first refresh and must be readable by its owner only. Without `make` a
+    missing key stays missing: what is looked up with it may be explained, not made.
     """
     if text := os.environ.get("MEETLAT_KEY"):
         if len(text) < 32:
@@ -25,6 +26,8 @@ def load_key(state: Path) -> bytes:
         return text.encode()
     path = state / "key"
     if not path.exists():
+        if not make:
+            return b"no key yet"
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside = path.with_name(f"key.{os.getpid()}")
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -197,8 +197,8 @@ def conclude(settings: Settings, status: int, sentences: list[str]) -> str | Non
     aside = settings.state / f".last_refresh-{os.getpid()}"
     aside.write_text(json.dumps(document, indent=1))
     aside.replace(settings.state / "last_refresh.json")
-    titles = {NOTHING_PUBLISHED: "Meetlat: nothing published", WITHOUT_SOME: "Meetlat: some deliveries are missing"}
-    return notify(settings, titles[status], "\n".join(sentences)) if status in titles else None
+    titles = {NOTHING_PUBLISHED: "nothing published", WITHOUT_SOME: "published without some deliveries"}
+    return notify(settings, f"Meetlat: {titles[status]}", "\n".join(sentences)) if status in titles else None
 
 
 def notify(settings: Settings, title: str, text: str) -> str | None:

@@ -75,14 +75,12 @@ META = {
         ],
     ),
     "meta.gate": (
-        "What the gate compared before the release was published.",
+        "What the gate of the next refresh compares with: no source may lose more answers than it allows.",
         "source_code",
         [
             Column("source_code", "VARCHAR", "Source."),
-            Column("answers_before", "BIGINT", "Valid answers in the release before; NULL for a new source."),
             Column("answers", "BIGINT", "Valid answers in this release."),
             Column("max_drop", "DOUBLE", "Share that may vanish without a person looking."),
-            Column("outcome", "VARCHAR", "passed, accepted (a person looked) or stopped."),
         ],
     ),
 }  # fmt: skip
@@ -309,7 +307,8 @@ def _meta_rows(build: Build, models: list[Model], gate: list[dict[str, JSON]]) -
             describe(name, "view", m.restricted, ", ".join(m.grain), text, listed)
     for name, (text, grain, listed) in META.items():
         describe(name, "table", False, grain, text, listed)
-    return {"meta.release": [release], "meta.table": tables, "meta.column": columns, "meta.gate": gate}
+    compared = [{k: g[k] for k in ("source_code", "answers", "max_drop")} for g in gate]
+    return {"meta.release": [release], "meta.table": tables, "meta.column": columns, "meta.gate": compared}
 
 
 def _write_rows(file: Path, columns: list[Column], rows: list[dict[str, JSON]]) -> None:
@@ -418,12 +417,11 @@ def _write_manifest(build: Build, gate: list[dict[str, JSON]], release: dict[str
         "content_id": build.inputs.content_id,
         "key_fingerprint": release["key_fingerprint"],
         "sources": sources,
-        "gate": gate,
         "parts": {m: [p.hash for p in build.parts(m)] for m in build.inputs.models},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    (folder / "publication.json").write_text(json.dumps({"published_at": now}))
+    (folder / "publication.json").write_text(json.dumps({"published_at": now, "gate": gate}, indent=1))
 
 
 def _verify(folder: Path) -> None:

@@ -204,7 +204,8 @@ def quarantine(settings: Settings, source: str | None) -> None:
             "array_to_string(list_slice(list(DISTINCT q.shown ORDER BY q.shown), 1, 4), '  '), "
             "array_to_string(list_slice(list(q.row_number ORDER BY q.row_number), 1, 3), ', ') "
             "FROM meta.quarantine AS q JOIN meta.delivery AS d USING (source_code, delivery_id) "
-            "WHERE d.status = 'accepted' AND q.source_code = coalesce($1, q.source_code) GROUP BY ALL ORDER BY 1, 2, 5 DESC, 3, 4",
+            "WHERE d.status = 'accepted' AND q.source_code = coalesce($1, q.source_code) "
+            "GROUP BY ALL ORDER BY 1, 2, 5 DESC, 3, 4",
             [source],
         ).fetchall()
     if not rows:

@@ -4,6 +4,7 @@ Only the key is read elsewhere, in `privacy.py`, so that no object of settings e
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +39,16 @@ def load() -> Settings:
     threads = os.environ.get("MEETLAT_THREADS") or None
     if threads is not None and not (threads.isdigit() and int(threads) > 0):
         raise MeetlatError(f"MEETLAT_THREADS is '{threads}'; set it to a whole number of at least 1.")
+    memory = os.environ.get("MEETLAT_MEMORY") or None
+    if memory is not None and not re.fullmatch(r"\d+(\.\d+)? *([KMGT]i?B|%)", memory):
+        raise MeetlatError(f"MEETLAT_MEMORY is '{memory}'; set it to an amount such as 2GiB.")
     settings = Settings(
         raw=place("MEETLAT_RAW", PROJECT / "raw"),
         warehouse=place("MEETLAT_WAREHOUSE", PROJECT / "warehouse"),
         state=place("MEETLAT_STATE", PROJECT / ".meetlat"),
         sql=PROJECT / "sql",
         threads=int(threads) if threads else None,
-        memory=os.environ.get("MEETLAT_MEMORY") or None,
+        memory=memory,
         notify=os.environ.get("MEETLAT_NOTIFY") or None,
     )
     if settings.warehouse in (settings.state, *settings.state.parents):

@@ -241,7 +241,7 @@ def test_somebody_is_told_of_one_and_three_but_not_of_zero(published: Place) -> 
         published.delivery(EMPLOYEES, "klantcontact_medewerkers_2012.xlsx").touch()
         published.refresh(status=3, MEETLAT_NOTIFY=address)
         assert len(heard) == 2
-        assert "without" in heard[1]["title"] and "klantcontact_medewerkers_2012.xlsx" in heard[1]["message"]
+        assert "deliveries" in heard[1]["title"] and "medewerkers_2012.xlsx is empty" in heard[1]["message"]
 
 
 def test_an_address_that_does_not_answer_fails_nothing(published: Place) -> None:

@@ -263,7 +263,6 @@ def test_every_weight_three_times(place: Place) -> None:
 # --- receipts ------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="meta.delivery joins receipts by delivery_id without source_code")
 def test_sources_that_hold_the_same_bytes_have_a_receipt_each(place: Place) -> None:
     """Three sources read the very same file, each by a contract of its own."""
     receipts = place.query(

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, Once, Place, second_half_arrives
+from conftest import PROJECT, Place, second_half_arrives
 
 FAILPOINTS = [
     name
@@ -48,42 +48,45 @@ def test_every_write_rename_and_swap_has_its_two_failpoints() -> None:
     assert {f"{stem}-{when}" for stem in stems for when in ("before", "after")} == set(FAILPOINTS)
 
 
-def test_a_first_build_killed_at_every_place_in_turn(place: Place, built: Place) -> None:
-    """Each run goes on from what the one before left behind when it was killed."""
+def without_the_last_parts(warehouse: Path, to: Path) -> None:
+    """To save time a place may have every part already, but for the last few."""
+    for part in (warehouse / "parts").glob("*/*"):
+        name = part.relative_to(warehouse)
+        if not part.parent.name.startswith("mart.") and not (to / name).exists():
+            shutil.copytree(part, to / name)
+
+
+def killed_in_turn(place: Place, step: str, before: str | None, after: str) -> None:
+    """Kill at every place of a step; each run goes on from what the one killed before it left behind."""
     for failpoint in FAILPOINTS:
+        if failpoint.split("-")[0] != step:
+            continue
         kill(place, failpoint)
         if failpoint == SWAPPED:
-            assert_served(place, built.release_id())
-        else:
+            assert_served(place, after)
+        elif before is None:
             assert not place.current.is_symlink(), failpoint
+        else:
+            assert_served(place, before)
+
+
+STEPS = pytest.mark.parametrize("step", sorted({name.split("-")[0] for name in FAILPOINTS}))
+
+
+@STEPS
+def test_a_first_build_killed(place: Place, built: Place, step: str) -> None:
+    if step != "part":
+        without_the_last_parts(built.warehouse, place.warehouse)
+    killed_in_turn(place, step, None, built.release_id())
     place.refresh()
     assert_whole(place, built)
 
 
-@pytest.fixture(scope="session")
-def last_steps_ahead(once: Once, half_year: Place, in_two_nights: Place, sample: Path) -> Place:
-    """The second half of the year has arrived, and to save time all but the last parts are there already."""
-
-    def make(folder: Path) -> None:
-        place = half_year.copy(folder)
-        second_half_arrives(place, sample)
-        parts = place.warehouse / "parts"
-        for part in (in_two_nights.warehouse / "parts").glob("*/*"):
-            name = part.relative_to(in_two_nights.warehouse / "parts")
-            if not (parts / name).exists() and not name.parts[0].startswith("mart."):
-                shutil.copytree(part, parts / name)
-
-    return Place(once("last_steps_ahead", make))
-
-
-@pytest.mark.parametrize("stem", sorted({name.split("-")[0] for name in FAILPOINTS}))
-def test_new_deliveries_killed(tmp_path: Path, last_steps_ahead: Place, in_two_nights: Place, stem: str) -> None:
-    """Killed at every place of the parts, of the release, or of the swap, each time a little further on."""
-    place = last_steps_ahead.copy(tmp_path / "place")
-    before, after = place.release_id(), in_two_nights.release_id()
-    for failpoint in FAILPOINTS:
-        if failpoint.split("-")[0] == stem:
-            kill(place, failpoint)
-            assert_served(place, after if failpoint == SWAPPED else before)
+@STEPS
+def test_new_deliveries_killed(tmp_path: Path, half_year: Place, in_two_nights: Place, sample: Path, step: str) -> None:
+    place = half_year.copy(tmp_path / "place")
+    second_half_arrives(place, sample)
+    without_the_last_parts(in_two_nights.warehouse, place.warehouse)
+    killed_in_turn(place, step, half_year.release_id(), in_two_nights.release_id())
     place.refresh()
     assert_whole(place, in_two_nights)

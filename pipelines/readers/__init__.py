@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.contracts import Contract, Delimited, Sheet
+from pipelines.contracts import Contract
+from pipelines.formats import Delimited, Sheet
 from pipelines.readers.text import Text
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.contracts import Delimited
 from pipelines.errors import DeliveryRefused
+from pipelines.formats import Delimited
 from pipelines.readers.text import RefusedRow, Tally, Text, chunks_of, decoded, feeding, parsed, said_plainly
 
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}

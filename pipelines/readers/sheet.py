@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.contracts import Sheet
 from pipelines.errors import DeliveryRefused
+from pipelines.formats import Sheet
 from pipelines.readers.text import Tally, Text, feeding, open_bytes, parsed, said_plainly
 
 

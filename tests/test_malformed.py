@@ -107,6 +107,7 @@ def cases() -> Iterator[Case]:
     yield customers("duplicated column", heading_changed("Toelichting", "Naam"), r"\['Naam'\] more than once")
     yield customers("empty", lambda raw: b"", "is empty")
     yield customers("empty inside", lambda raw: gzip.compress(b"", mtime=0), "no heading|empty")
+    yield customers("no heading", lambda raw: as_csv(read_quarter(raw, 1)[1:]), "heading is missing")
     yield customers("unclosed quote", in_the_middle(b'"'), "quote")
     yield customers("NUL bytes", in_the_middle(b"\0\0"), "NUL")
     yield customers("folder", None, "is a folder")

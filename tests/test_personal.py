@@ -122,6 +122,8 @@ def told(once: Once, sample: Path) -> Place:
         place.delivery(CUSTOMERS, "klantcontact_klanten_2012-Q1.csv.gz").write_bytes(refused)
         broken = gzip.decompress(as_csv(read_quarter(place.raw, 3)[:50])).replace(b"\n", b'\n"', 20)
         place.delivery(CUSTOMERS, "klantcontact_klanten_2012-Q2.csv.gz").write_bytes(gzip.compress(broken))
+        headless = as_csv([row for row in read_quarter(place.raw, 3)[1:] if row[heading.index("Naam")]])
+        place.delivery(CUSTOMERS, "klantcontact_klanten_2012-Q3.csv.gz").write_bytes(headless)
         bad = b'{"id": "' + IN_A_COLUMN.format(1).encode()
         place.delivery(SOCIAL, "klantcontact_berichten_2012.jsonl.gz").write_bytes(gzip.compress(bad))
         printed = folder / "state" / "printed.txt"

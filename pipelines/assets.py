@@ -84,7 +84,8 @@ def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
     deps = {table_key(u) for u in model.upstreams if u.split(".")[0] not in ("staged", "reference")}
     if any(u.startswith("staged.") for u in model.upstreams):
         deps |= {source_key(s) for s in sources}
-    names = [("grain", f"one row per {', '.join(model.grain)}"), *((c.name, c.text) for c in model.checks)]
+    checks = [("grain", f"one row per {', '.join(model.grain)}", True)]
+    checks += [(c.name, c.text, not c.warns) for c in model.checks]
 
     @dg.asset(
         key=key,
@@ -102,7 +103,7 @@ def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
             "grain": ", ".join(model.grain),
             "file": f"sql/{model.layer}/{model.path.name}",
         },
-        check_specs=[dg.AssetCheckSpec(n, asset=key, description=text, blocking=True) for n, text in names],
+        check_specs=[dg.AssetCheckSpec(n, asset=key, description=text, blocking=b) for n, text, b in checks],
         required_resource_keys={"build"},
     )
     def make(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -175,6 +176,7 @@ def _check_results(key: dg.AssetKey, of_parts: list[list[dict[str, Any]]]) -> It
             passed=not failed,
             check_name=results[0]["name"],
             asset_key=key,
+            severity=dg.AssetCheckSeverity.WARN if results[0]["warns"] else dg.AssetCheckSeverity.ERROR,
             description="; ".join(failed) or results[0]["text"],
         )
 

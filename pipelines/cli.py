@@ -134,8 +134,8 @@ def check() -> None:
     if faults := reference.faults(lists, agreed):
         raise MeetlatError("\n".join(faults))
     for name, contract in agreed.items():
-        for question in contract.questions.values():
-            reference.measure(lists, question.measure, name)
+        for measure in contract.measures:
+            reference.measure(lists, measure, name)
     tables = models.load(here.sql)
     models.bind(tables, plan.bare_tables())
     print(f"{len(agreed)} contracts, {len(tables)} models and {len(lists)} lists are in order.")
@@ -192,6 +192,37 @@ def quarantine(
     report.quarantine(settings.load(), source)
 
 
+# --- drafting ------------------------------------------------------------------------------------
+
+
+@app.command()
+def draft(
+    file: Annotated[Path, typer.Argument(help="An export that no contract describes yet.")],
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="NAME", help="Write it to raw/NAME/contract.yml instead.")
+    ] = None,
+) -> None:
+    """Propose a contract for an export; what a person must decide is marked with QUESTION."""
+    from pipelines import draft as drafting
+    from pipelines import settings
+
+    here = settings.load()
+    if source is None:
+        print(drafting.draft(here, file), end="")
+        return
+    contract = drafting.write(here, file, source)
+    asked = drafting.questions(contract.read_text(encoding="utf-8"))
+    print(f"Wrote {contract}; answer its {asked} questions, read the rest, then run `meetlat check`.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a contract, for editors."""
+    from pipelines import schema as describing
+
+    print(describing.text(), end="")
+
+
 # --- samples -------------------------------------------------------------------------------------
 
 
@@ -204,10 +235,9 @@ def sample(
     """Write the synthetic exports, their contracts and the ledger of what is truly in them."""
     import shutil
 
-    from pipelines import settings
-    from pipelines.samples import klantcontact
+    from pipelines import samples, settings
 
-    klantcontact.write(folder, ratings, seed)
+    samples.write_all(folder, ratings, seed)
     for written in sorted(folder.iterdir()):
         contract = settings.PROJECT / "raw" / written.name / "contract.yml"
         if contract.is_file() and not (written / "contract.yml").exists():

@@ -54,28 +54,64 @@ class Weight(Strict):
     role: Literal["weight"]
 
 
+class FreeText(Strict):
+    """Text that people wrote, kept for analysts: addresses, numbers and e-mail are masked, names are not."""
+
+    role: Literal["text"]
+    keep: Literal["text"]  # says it in so many words: free text is discarded unless somebody decides otherwise
+
+
 class Status(Strict):
-    """Says which rows count. Any value under neither `keep` nor `exclude` refuses the row."""
+    """Says which rows count. A value under neither `keep` nor `exclude` refuses the row; `""` is a blank cell."""
 
     role: Literal["status"]
-    keep: Annotated[list[str], Field(min_length=1)]
+    keep: Annotated[list[str], Field(min_length=1)] | Literal["any"]  # any: all that are not excluded
     exclude: dict[str, Code] = {}  # value → reason, such as test_row
 
 
-class Question(Strict):
-    """A graded question: its measure, and which cells are no answer and why."""
+class Asked(Strict):
+    """What every kind of question says."""
 
-    role: Literal["question"]
-    measure: Code
     channel: Code = "not_applicable"  # a channel's code, or `row`: the channel column of the same row
-    scale: tuple[float, float] | None = None  # None: the scale of the measure
     dont_know: list[str] = []
     refused: list[str] = []
     not_asked: list[str] = []
     version: Annotated[int, Field(ge=1)] = 1  # raised when the wording or the scale changed
 
 
-Column = Annotated[Identifier | Organisation | Coded | Date | Weight | Status | Question, Field(discriminator="role")]
+class Question(Asked):
+    """A graded question, or one whose labels stand for values: its measure, and which cells are no answer."""
+
+    role: Literal["question"]
+    measure: Code
+    scale: tuple[float, float] | None = None  # None: the scale of the measure
+    values: dict[str, float] = {}  # label or code → value; if given, no other answer is one
+
+
+class Choice(Asked):
+    """One column of a question with several answers, one column a choice: ticked, or empty."""
+
+    role: Literal["choice"]
+    group: Code  # the question that the choice belongs to
+    measure: Code | None = None  # None: the choice only counts towards the base
+    unticked: list[str] = []  # what an unticked choice holds if not nothing, such as 0
+    base: Literal["answered", "asked"] = "answered"  # answered: who ticked at least one choice of the group
+
+
+class Options(Asked):
+    """One column that holds several answers, joined: codes, or texts that may hold the separator themselves."""
+
+    role: Literal["options"]
+    separator: Annotated[str, StringConstraints(min_length=1)]
+    options: Annotated[dict[str, Code | None], Field(min_length=1)]  # every option → its measure, or null
+    base: Literal["answered", "asked"] = "answered"  # answered: who chose at least one
+
+
+Column = Annotated[
+    Identifier | Organisation | Coded | Date | Weight | FreeText | Status | Question | Choice | Options,
+    Field(discriminator="role"),
+]
+AnyQuestion = Question | Choice | Options
 
 
 # --- the whole ---------------------------------------------------------------------------------
@@ -125,6 +161,32 @@ class OwnCodes(Strict):
     sectors: list[Code_] = []
 
 
+class Version(Strict):
+    """What is otherwise from a delivery on: a renamed question, another scale or wording."""
+
+    from_: str = Field(alias="from")  # order key of the first delivery that it holds for
+    columns: dict[str, Column | Annotated[list[Column], Field(min_length=1)]] = {}  # new ones, or replaced
+    remove: list[str] = []  # columns and discards that are gone
+    discard: list[str] = []  # new ones
+
+
+class Correction(Strict):
+    """A known error of the provider, from corrections.yml: data, not code."""
+
+    match: Annotated[dict[str, str], Field(min_length=1)]  # column → value; all must be so
+    set: dict[str, str] = {}  # column → the value that is right
+    exclude: bool = False  # or: the row does not count
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    provider: str | None = None  # who was told, and when
+    status: Literal["open", "confirmed", "resolved"] = "open"
+
+    @model_validator(mode="after")
+    def _one_action(self) -> "Correction":
+        if bool(self.set) == self.exclude:
+            raise ValueError("give either `set` or `exclude: true`")
+        return self
+
+
 class Contract(Strict):
     """Everything that cannot be inferred safely about the exports of one source."""
 
@@ -138,16 +200,20 @@ class Contract(Strict):
     licence: str
     retain_until: dt.date | None = None
     sampling_unit: Literal["organisation", "respondent"]
+    sector: Code | None = None  # where all responses are about one sector
     wave: Wave | None = None
+    waves: dict[str, Wave] = {}  # order key of a delivery → its wave
     files: str  # pattern of the deliveries' names, such as "*.csv.gz"
     format: Format
     decimal: Literal[".", ","] = "."
     time_zone: str = "Europe/Amsterdam"
     delivery: Delivery
-    columns: dict[str, Column]
+    columns: dict[str, Column | Annotated[list[Column], Field(min_length=1)]]
     discard: list[str] = []  # read past, never stored
     gate: Gate = Gate()
     codes: OwnCodes = OwnCodes()
+    versions: list[Version] = []
+    corrections: list[Correction] = []  # stand in corrections.yml beside the contract
 
     @model_validator(mode="after")
     def _whole(self) -> "Contract":
@@ -161,28 +227,89 @@ class Contract(Strict):
             raise ValueError("columns: none has the role question, so there is nothing to publish")
         if not self.named("response"):
             raise ValueError("columns: one must have the role response, or repeated rows cannot be found")
-        if not self.named("date") and not self.wave:
+        if not self.named("date") and not self.wave and not self.waves:
             raise ValueError("columns: give one the role date, or say which wave this is with `wave:`")
+        if self.wave and self.waves:
+            raise ValueError("wave and waves exclude each other: the wave is one, or depends on the delivery")
+        if self.sector and self.named("sector"):
+            raise ValueError("sector is given once for all, and by a column too; choose one")
         if self.sampling_unit == "organisation" and not self.named("organisation"):
             raise ValueError("columns: one must have the role organisation, as that is the sampling unit")
-        for name, question in self.questions.items():
+        for name, question in self.questions:
             if question.channel == "row" and not self.named("channel"):
                 raise ValueError(f"columns.{name}: channel is `row`, but no column has the role channel")
             known = [t.strip().lower() for t in question.dont_know + question.refused + question.not_asked]
             if repeated := sorted({t for t in known if known.count(t) > 1}):
                 raise ValueError(f"columns.{name}: {repeated} stand under two reasons for a missing answer")
+        asked = [(n, m) for n, q in self.questions for m in measures_of(q)]
+        if repeated_ := sorted({f"{n}: {m}" for n, m in asked if asked.count((n, m)) > 1}):
+            raise ValueError(f"columns: {repeated_} ask the same measure twice of one column")
+        for number, correction in enumerate(self.corrections, start=1):
+            mapped = {*self.columns, *(n for v in self.versions for n in v.columns)}
+            if unknown := sorted({*correction.match, *correction.set} - mapped):
+                raise ValueError(f"corrections, number {number}: {unknown} are no mapped columns")
+        if [v.from_ for v in self.versions] != sorted({v.from_ for v in self.versions}):
+            raise ValueError("versions: put them in the order of `from`, each key once")
         return self
 
     @property
-    def questions(self) -> dict[str, Question]:
-        return {n: c for n, c in self.columns.items() if isinstance(c, Question)}
+    def specs(self) -> list[tuple[str, Column]]:
+        """Every role with its column; a column may have several."""
+        return [
+            (name, spec)
+            for name, found in self.columns.items()
+            for spec in (found if isinstance(found, list) else [found])
+        ]
+
+    @property
+    def questions(self) -> list[tuple[str, AnyQuestion]]:
+        return [(n, c) for n, c in self.specs if isinstance(c, AnyQuestion)]
+
+    @property
+    def measures(self) -> list[str]:
+        """The measures that a response is asked, in the order of the columns, in every version."""
+        every = [
+            m
+            for contract in (self, *map(self._with, self.versions))
+            for _, q in contract.questions
+            for m in measures_of(q)
+        ]
+        return list(dict.fromkeys(every))
 
     def named(self, role: str) -> list[str]:
-        return [name for name, column in self.columns.items() if column.role == role]
+        return [name for name, spec in self.specs if spec.role == role]
 
     def one(self, role: str) -> str | None:
         """The name of the only column with this role, or None."""
         return next(iter(self.named(role)), None)
+
+    def spec(self, role: str) -> Column | None:
+        """What stands under the only column with this role, or None."""
+        return next((spec for _, spec in self.specs if spec.role == role), None)
+
+    def at(self, order: str) -> "Contract":
+        """The contract as it holds for the delivery with this order key, its wave among it."""
+        contract = self
+        for version in self.versions:
+            if version.from_ <= order:
+                contract = contract._with(version)
+        if self.waves:
+            contract = contract.model_copy(update={"wave": self.waves.get(order), "waves": {}})
+        return contract
+
+    def _with(self, version: Version) -> "Contract":
+        columns = {n: c for n, c in self.columns.items() if n not in version.remove} | version.columns
+        discard = [n for n in self.discard if n not in (*version.remove, *version.columns)] + version.discard
+        changes = {"columns": columns, "discard": discard, "versions": [], "corrections": []}
+        merged = Contract.model_validate(self.model_dump(by_alias=True) | changes)
+        return merged.model_copy(update={"corrections": self.corrections})
+
+
+def measures_of(question: AnyQuestion) -> list[str]:
+    """The measures of one question: a multiple-response column may have several."""
+    if isinstance(question, Options):
+        return [m for m in question.options.values() if m]
+    return [question.measure] if question.measure else []
 
 
 def load(source: Path) -> Contract:
@@ -190,7 +317,16 @@ def load(source: Path) -> Contract:
     path = source / "contract.yml"
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Contract.model_validate(document)
+        if isinstance(document, dict) and "corrections" in document:
+            raise MeetlatError(f"{path}: put corrections into corrections.yml beside the contract.")
+        known = source / "corrections.yml"
+        if isinstance(document, dict) and known.exists():
+            path = known
+            document["corrections"] = yaml.safe_load(known.read_text(encoding="utf-8")) or []
+        contract = Contract.model_validate(document)
+        for version in contract.versions:
+            contract.at(version.from_)  # every version must be a whole contract too
+        return contract
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""

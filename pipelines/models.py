@@ -40,6 +40,7 @@ class Check:
     condition: str
     text: str
     upstream: str | None = None
+    warns: bool = False  # tells, but stops nothing
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Model:
             [(c.name, c.type) for c in self.columns],
             self.grain,
             self.in_order,
-            [(c.name, c.condition, c.upstream) for c in self.checks],
+            [(c.name, c.condition, c.upstream, c.warns) for c in self.checks],
         ]
 
     @property
@@ -156,9 +157,9 @@ def parse(path: Path) -> Model:
             elif tag == "@columns":
                 upstream, _, without = rest.partition(" except ")
                 model.inherits.append((upstream.strip(), [w.strip() for w in without.split(",") if w.strip()]))
-            elif tag == "@check":
+            elif tag in ("@check", "@warn"):
                 name, condition, text = re.fullmatch(r"(\w+):\s*(\S.*?)\s+\|\s+(\S.*)", rest).groups()  # type: ignore[union-attr]
-                model.checks.append(Check(name, condition, text))
+                model.checks.append(Check(name, condition, text, warns=tag == "@warn"))
             elif tag == "@references":
                 column, upstream = rest.split()
                 model.checks.append(Check(f"{column}_known", column, f"every {column} stands in {upstream}", upstream))
@@ -230,7 +231,7 @@ class CheckFailed(MeetlatError):
     """A table is not what its contract says. `results` holds every check with its outcome."""
 
     def __init__(self, model: Model, results: list[JSON]) -> None:
-        failed = [r for r in results if not r["passed"]]
+        failed = [r for r in results if not r["passed"] and not r["warns"]]
         lines = "\n".join(f"  {r['name']}: {r['text']}; {r['found']}" for r in failed)
         super().__init__(f"{model.name} fails {len(failed)} of its checks ({model.path}):\n{lines}")
         self.results = results
@@ -257,7 +258,7 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
             raise MeetlatError(f"{model.path}: {error}") from None
         con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
         results = [_grain(con, model), *(_outcome(con, check) for check in model.checks)]
-    if not all(r["passed"] for r in results):
+    if not all(r["passed"] or r["warns"] for r in results):
         raise CheckFailed(model, results)
     return {"rows": rows, "checks": results}
 
@@ -275,13 +276,8 @@ def _agree(con: duckdb.DuckDBPyConnection, model: Model) -> None:
 def _grain(con: duckdb.DuckDBPyConnection, model: Model) -> JSON:
     keys = ", ".join(model.order)
     (row,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)").fetchall()
-    text = f"one row per {', '.join(model.grain)}"
-    return {
-        "name": "grain",
-        "text": text,
-        "passed": row[0] == 0,
-        "found": f"{row[0]} keys stand more than once",
-    }
+    check = Check("grain", keys, f"one row per {', '.join(model.grain)}")
+    return _result(check, row[0] == 0, f"{row[0]} keys stand more than once")
 
 
 def _outcome(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:
@@ -291,15 +287,15 @@ def _outcome(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:
             f"(SELECT {check.condition} FROM {check.upstream}) ORDER BY 1 LIMIT 6"
         ).fetchall()
         names = ", ".join(str(row[0]) for row in found[:5]) + (", ..." if len(found) > 5 else "")
-        listing = f"not there: {names}; add it to raw/reference/ or correct what names it" if found else "all there"
-        return {"name": check.name, "text": check.text, "passed": not found, "found": listing}
+        return _result(
+            check, not found, f"not there: {names}; add it to raw/reference/ or correct what names it" if found else ""
+        )
     (row,) = con.execute(f"SELECT count(*) FROM made WHERE ({check.condition}) IS NOT TRUE").fetchall()
-    return {
-        "name": check.name,
-        "text": check.text,
-        "passed": row[0] == 0,
-        "found": f"{row[0]} rows are not so",
-    }
+    return _result(check, row[0] == 0, f"{row[0]} rows are not so")
+
+
+def _result(check: Check, passed: bool, found: str) -> JSON:
+    return {"name": check.name, "text": check.text, "passed": passed, "found": found, "warns": check.warns}
 
 
 def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:

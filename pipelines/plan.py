@@ -6,12 +6,15 @@ Dagster; `assets.py` calls `Build` one asset at a time.
 """
 
 import ast
+import datetime as dt
 import functools
 import hashlib
 import importlib.metadata
 import json
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +24,7 @@ from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery
 from pipelines.engine import side_by_side
 from pipelines.errors import DeliveryRefused, MeetlatError
+from pipelines.judging import cells
 from pipelines.models import Model
 from pipelines.parts import JSON, Part, Store, digest
 from pipelines.reference import Measure, Rows
@@ -43,6 +47,8 @@ STAGED = {
     "respondent_id VARCHAR, n_not_asked INTEGER",
     "staged.quarantine": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, question VARCHAR, "
     "measure_code VARCHAR, reason VARCHAR, shown VARCHAR",
+    "staged.text": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
+    "question VARCHAR, text VARCHAR",
     "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, n BIGINT",
     "staged.superseded": "source_code VARCHAR, delivery_id VARCHAR, response_id VARCHAR",
     "staged.repeat_respondent": "source_code VARCHAR, delivery_id VARCHAR, respondent_id VARCHAR",
@@ -55,7 +61,7 @@ REFERENCE = {
                 "provenance", "controller", "purpose", "licence"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip
-STAGING_CODE = ("staging", "privacy", "engine", "formats", "readers")
+STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "engine")
 
 
@@ -97,6 +103,12 @@ class Source:
     deliveries: list[Delivery]
     stopped: str | None = None
 
+    @property
+    def is_past_retention(self) -> bool:
+        """Whether the rows of its respondents may no longer stand in a release."""
+        until = self.contract.retain_until
+        return until is not None and dt.date.today() > until
+
     @functools.cached_property
     def digest(self) -> str:
         """Hash of the contract and of what it takes from the measures."""
@@ -127,6 +139,7 @@ class Inputs:
                     for d in s.deliveries
                 ],
                 "contracts": {s.name: s.digest for s in self.sources.values()},
+                "past retention": [s.name for s in self.sources.values() if s.is_past_retention],
                 "lists": self.lists,
                 "models": {m.name: [m.canonical, m.documented] for m in self.models.values()},
                 "code": code(*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release"),
@@ -163,7 +176,7 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
     sources = {}
     for folder in folders:
         contract = agreed[folder.name]
-        measures = {q.measure: reference.measure(lists, q.measure, folder.name) for q in contract.questions.values()}
+        measures = {m: reference.measure(lists, m, folder.name) for m in contract.measures}
         source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract))
         sources[folder.name] = _unless_vanished(settings, source, current)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
@@ -274,9 +287,10 @@ class Build:
         self.made: list[tuple[str, float, float]] = []  # parts that did not exist yet: began, ended
         self.failure: MeetlatError | None = None  # what stopped the run, for who started it
         self.published: Published | None = None
+        self._lock = threading.RLock()
         self._parts: dict[tuple[str, str], Part] = {}
         self._accepted: dict[str, list[tuple[Delivery, Part]]] = {}
-        self._superseded: dict[str, Part] = {}
+        self._superseded: dict[str, Part | None] = {}
         self._tables: dict[str, list[Part]] = {}
 
     # staged deliveries
@@ -287,6 +301,7 @@ class Build:
                 "delivery": delivery.sha256,
                 "source": source.name,
                 "contract": source.digest,
+                "order": delivery.order if source.contract.versions or source.contract.waves else None,
                 "key": privacy.fingerprint(self.inputs.key),
                 "code": code(*STAGING_CODE),
                 "versions": versions(),
@@ -318,16 +333,21 @@ class Build:
 
     def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
         """The deliveries of a source that could be staged, in delivery order."""
-        if source.name not in self._accepted:
-            parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
-            staged = zip(source.deliveries, parts, strict=True)
-            self._accepted[source.name] = [(d, part) for d, part in staged if part is not None]
+        with self._unless(source.name in self._accepted):
+            if source.name not in self._accepted:
+                parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
+                staged = zip(source.deliveries, parts, strict=True)
+                self._accepted[source.name] = [(d, part) for d, part in staged if part is not None]
         return self._accepted[source.name]
 
     def superseded(self, source: Source) -> Part | None:
         """The part with the two lists of every delivery of the source; None if it has no deliveries."""
-        if source.name in self._superseded:
-            return self._superseded[source.name]
+        with self._unless(source.name in self._superseded):
+            if source.name not in self._superseded:
+                self._superseded[source.name] = self._supersede(source)
+        return self._superseded[source.name]
+
+    def _supersede(self, source: Source) -> Part | None:
         accepted = self.accepted(source)
         if not accepted:
             return None
@@ -340,36 +360,61 @@ class Build:
 
             return supersession.supersede(self.settings, source.name, mode, [(d.id, p) for d, p in accepted], folder)
 
-        part = self._make(f"superseded.{source.name}", digest(made_of), write)
-        self._superseded[source.name] = part
-        return part
+        return self._make(f"superseded.{source.name}", digest(made_of), write)
 
     # tables
 
     def parts(self, table: str) -> list[Part]:
         """The parts of a table, made if need be: one a delivery for the map, one for all else."""
-        if table not in self._tables:
-            model = self.inputs.models[table]
-            if model.per_delivery:
-                keys = [
-                    (source, delivery)
-                    for source in self.inputs.sources.values()
-                    for delivery, _ in self.accepted(source)
-                ]
-                if not keys:
-                    faults = "".join(f"\n  {sentence}" for sentence in self.refused.values())
-                    raise MeetlatError(f"There is no delivery that can be read, so nothing is published.{faults}")
-                for upstream in model.upstreams:  # first, so that no two deliveries make the same part
-                    if upstream in self.inputs.models:
-                        self.parts(upstream)
-                for source in self.inputs.sources.values():
-                    self.superseded(source)
-                self._tables[table] = side_by_side(
-                    self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys
+        with self._unless(table in self._tables):
+            if table not in self._tables:
+                model = self.inputs.models[table]
+                self._tables[table] = (
+                    self._map(model)
+                    if model.per_delivery
+                    else [self._run(model, {u: self._all_of(u) for u in model.upstreams})]
                 )
-            else:
-                self._tables[table] = [self._run(model, {u: self._all_of(u) for u in model.upstreams})]
         return self._tables[table]
+
+    def _map(self, model: Model) -> list[Part]:
+        keys = [(s, d) for s in self.inputs.sources.values() for d, _ in self.accepted(s)]
+        if not keys:
+            faults = "".join(f"\n  {sentence}" for sentence in self.refused.values())
+            raise MeetlatError(f"There is no delivery that can be read, so nothing is published.{faults}")
+        for upstream in model.upstreams:  # first, so that no two deliveries make the same part
+            if upstream in self.inputs.models:
+                self.parts(upstream)
+        for source in self.inputs.sources.values():
+            self.superseded(source)
+        return side_by_side(self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys)
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """Make everything on another thread meanwhile: who asks for a part finds it, or waits for it.
+
+        Dagster keeps one core busy with its own books; the engine need not wait for that. A fault
+        is left for whoever asks next, who meets it again and can tell of it.
+        """
+        ended = threading.Event()
+
+        def make() -> None:
+            with suppress(Exception):
+                for name in self.inputs.models:
+                    if ended.is_set():
+                        return
+                    self.parts(name)
+
+        thread = threading.Thread(target=make, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _unless(self, done: bool) -> AbstractContextManager[object]:
+        """The lock under which something is made once; nothing where it is made already."""
+        return nullcontext() if done else self._lock
 
     def _run(self, model: Model, inputs: Mapping[str, list[tuple[str, Path]]]) -> Part:
         made_of = {
@@ -447,7 +492,7 @@ class Build:
                         "status": "refused" if fault else "accepted",
                         "message": fault or source.stopped or "",
                         "is_stale": source.stopped is not None,
-                        "questions": len(source.contract.questions),
+                        "questions": len(cells(source.contract.at(d.order))),
                     }
                 )
         return rows

@@ -10,6 +10,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
 from pipelines.parts import flush
 
@@ -72,3 +73,26 @@ def shown(column: str) -> str:
     shape = f"left(regexp_replace(regexp_replace({column}, '\\p{{L}}', 'a', 'g'), '[0-9]', '9', 'g'), 24)"
     number = f"regexp_full_match({column}, '[+-]?[0-9]{{1,6}}([.,][0-9]{{1,6}})?')"
     return f"CASE WHEN length({column}) <= 6 OR {number} THEN {column} ELSE {shape} END"
+
+
+MASKS = (  # what gives a person away in a text most often; a name does so too, and is not found like this
+    (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "[e-mail]"),
+    (r"https?://\S+|www\.\S+", "[link]"),
+    (r"\b[0-9]{4} ?[A-Z]{2}\b", "[postcode]"),
+    (r"\+?[0-9][0-9 ().-]{6,}[0-9]", "[number]"),
+    (r"(?i)\b[\pL'’.-]+(straat|laan|weg|plein|gracht|kade|dijk|singel| street| road| lane) [0-9]+\w*", "[address]"),
+)
+
+
+def masked(column: str) -> str:
+    """SQL: a free text with e-mail addresses, links, postcodes, long numbers and street addresses masked."""
+    for pattern, mask in MASKS:
+        column = f"regexp_replace({column}, {quoted(pattern)}, '{mask}', 'g')"
+    return column
+
+
+def heading(name: str) -> str:
+    """What a message may show of a column that no contract knows: its name, unless it looks like a person's."""
+    if "@" not in name and sum(c.isdigit() for c in name) <= 4 and len(name) <= 120:
+        return name
+    return "".join("a" if c.isalpha() else "9" if c.isdigit() else c for c in name[:24])

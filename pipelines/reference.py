@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.contracts import Contract, Wave
+from pipelines.contracts import AnyQuestion, Coded, Contract, Wave
 from pipelines.errors import MeetlatError
 from pipelines.settings import PROJECT
 
@@ -74,10 +74,9 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
                     lists[name].append(row)
     waves: dict[str, Wave] = {}
     for source, contract in contracts.items():
-        if contract.wave and waves.setdefault(contract.wave.code, contract.wave) != contract.wave:
-            raise MeetlatError(
-                f"{source}/contract.yml gives {contract.wave.code} other days than another contract does."
-            )
+        for wave in [contract.wave] if contract.wave else contract.waves.values():
+            if waves.setdefault(wave.code, wave) != wave:
+                raise MeetlatError(f"{source}/contract.yml gives {wave.code} other days than another contract does.")
     lists["waves"] = [
         {"wave_code": code, "period_start": str(wave.start), "period_end": str(wave.end)}
         for code, wave in sorted(waves.items())
@@ -164,12 +163,13 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         where = f"{source}/contract.yml"
         need(where, "monitor", contract.monitor, "monitors")
         need(where, "audience", contract.audience, "audiences")
-        for name, spec in contract.columns.items():
-            if spec.role in ("channel", "sector"):
+        need(where, "sector", contract.sector or "", "sectors")
+        for measure in contract.measures:
+            need(where, "measure", measure, "measures")
+        for name, spec in contract.specs:
+            if isinstance(spec, Coded) and spec.role != "mode":
                 for code in spec.values.values():
                     need(f"{where}, {name}", spec.role, code, spec.role + "s")
-            if spec.role == "question":
-                need(f"{where}, {name}", "measure", spec.measure, "measures")
-                if spec.channel != "row":
-                    need(f"{where}, {name}", "channel", spec.channel, "channels")
+            if isinstance(spec, AnyQuestion) and spec.channel != "row":
+                need(f"{where}, {name}", "channel", spec.channel, "channels")
     return found

@@ -217,14 +217,14 @@ def _assemble(build: Build, gate: list[dict[str, JSON]], folder: Path) -> None:
         base = folder / ("restricted/parquet" if model.restricted else "parquet")
         parts = build.parts(model.name)
         if model.per_delivery:
+            of = [(source, d) for source in build.inputs.sources.values() for d, _ in build.accepted(source)]
             names = [
-                f"{model.name}/{source.name}/{_plain(d.order)}-{d.id[:8]}.parquet"
-                for source in build.inputs.sources.values()
-                for d, _ in build.accepted(source)
+                None if s.is_past_retention else f"{model.name}/{s.name}/{_plain(d.order)}-{d.id[:8]}.parquet"
+                for s, d in of
             ]
         else:
             names = [f"{model.name}.parquet"]
-        files[model.name] = [_link(p.file(), base / name) for p, name in zip(parts, names, strict=True)]
+        files[model.name] = [_link(p.file(), base / name) for p, name in zip(parts, names, strict=True) if name]
     meta = _meta_rows(build, models, gate)
     for name, (_, _, columns) in META.items():
         files[name] = [folder / "parquet" / f"{name}.parquet"]
@@ -370,7 +370,8 @@ def _write_database(
             con.execute(f"CREATE TABLE {name} ({', '.join(f'{c.name} {c.type}' for c in columns)})")
             listed = ", ".join(quoted(str(f)) for f in files[name])
             picked = ", ".join(c.name for c in columns)
-            con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{listed}])")
+            if listed:
+                con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{listed}])")
             _comment(con, "TABLE", name, text, columns)
         for model in models:
             if is_headline(model) and model.name in tables:

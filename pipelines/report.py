@@ -24,6 +24,8 @@ REMEDIES = {
     "no_known_organisation": "have the rows exported with their organisation, or add it to `values`",
     "no_valid_weight": "weights lie above 0 and below 100; have them corrected",
     "unknown_sector": "add the sector to `values` of the sector column",
+    "unknown_label": "add the label to `values` of the question, or to dont_know, refused or not_asked",
+    "unknown_option": "add the option to `options` of the column",
     "unknown_mode": "add the mode to `values` of the mode column",
     "too_many_cells": "a delimiter stands unquoted in the row; have it exported again",
     "too_few_cells": "the row is cut; have it exported again",
@@ -32,13 +34,14 @@ REMEDIES = {
 
 HEADLINES = """
     SELECT figure.period_code, audience.label_en AS audience, sector.label_en AS sector, channel.label_en AS channel,
-           measure.label_en AS measure, published_value, value, is_reproduced, figure.provenance,
-           measure.decimals + (measure.statistic = 'mean' AND measure.decimals = 0)::INTEGER AS decimals
+           measure.label_en AS measure, figure.published_value, value, is_reproduced, figure.provenance,
+           greatest(printed.decimals_printed, (measure.statistic = 'mean')::INTEGER) AS decimals
     FROM mart.published_comparison AS figure
-    JOIN core.dim_audience AS audience USING (audience_code)
-    JOIN core.dim_sector AS sector USING (sector_code)
-    JOIN core.dim_channel AS channel USING (channel_code)
-    JOIN core.dim_measure AS measure USING (measure_code)
+    JOIN core.fct_published_figure AS printed USING (figure_id)
+    JOIN core.dim_audience AS audience ON audience.audience_code = figure.audience_code
+    JOIN core.dim_sector AS sector ON sector.sector_code = figure.sector_code
+    JOIN core.dim_channel AS channel ON channel.channel_code = figure.channel_code
+    JOIN core.dim_measure AS measure ON measure.measure_code = figure.measure_code
     WHERE value IS NOT NULL
     ORDER BY figure.period_code, audience.sort_order, sector.sort_order, figure.measure_code, channel.sort_order
 """
@@ -83,11 +86,22 @@ def after_refresh(settings: Settings, outcome: Outcome) -> None:
             if any(provenance == "synthetic" for *_, provenance, _ in figures):
                 print("These exports are synthetic: calibrated to the published figures, they describe nobody.\n")
         _receipts(con)
+        _warnings(con)
     folder = settings.current
     print(f"\nRelease {outcome.release}")
     print(f"  for BI tools  {folder / 'benchmark.duckdb'} and {folder / 'parquet'}")
     print(f"  for analysts  {folder / 'restricted'} (pseudonymous, but one row a respondent)")
     print("  seconds       " + ", ".join(f"{name} {taken:.1f}" for name, taken in outcome.seconds.items()))
+
+
+def _warnings(con: duckdb.DuckDBPyConnection) -> None:
+    rows = con.execute(
+        "SELECT source_code, file_name, subject, before, now FROM meta.warning "
+        "ORDER BY source_code, file_name, kind, subject"
+    ).fetchall()
+    for source, file, subject, before, now in rows:
+        what = "answers" if subject == "rows" else f"answers on {subject}"
+        print(f"Warning: {source}/{file} has {now:,} {what}; every delivery before it had at least {before:,}.")
 
 
 def _plain(value: float) -> str:
@@ -126,6 +140,7 @@ def status(settings: Settings) -> None:
         if refused or stale:
             print(f"{refused} deliveries refused, {stale} sources stale.")
         _receipts(con)
+        _warnings(con)
         for message in con.execute("SELECT DISTINCT message FROM meta.delivery WHERE message IS NOT NULL").fetchall():
             print(message[0])
     try:

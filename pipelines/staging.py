@@ -4,11 +4,12 @@ A pure function: the same bytes, contract and key give the same Parquet. Nothing
 other deliveries; that is `supersession.py`. Nothing here names a monitor, a sector or a figure.
 
 The rows pass through the engine once. That pass already pseudonymises, types and judges, so text
-of the export exists only inside the query. Four files come out:
+of the export exists only inside the query. Five files come out:
 
   answer      one row per question that an accepted row was asked: a value, or the reason why there is none
   response    one row per accepted row: the keys that supersession compares, and how much was not asked
   quarantine  one row per refused answer or row, with the reason and what may be shown of it
+  text        one row per free text that the contract says to keep, masked
   receipt     one row per kind of row and cell, with its count
 """
 
@@ -19,19 +20,16 @@ from pathlib import Path
 import duckdb
 
 from pipelines import engine, privacy
-from pipelines.contracts import Coded, Contract, Date, Organisation, Question, Status
+from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery, same
 from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused
+from pipelines.judging import cells, judge
 from pipelines.parts import JSON
 from pipelines.readers import open_text
 from pipelines.readers.text import RefusedRow
 from pipelines.reference import Measure
 from pipelines.settings import Settings
-
-FILES = ("answer", "response", "quarantine", "receipt")
-WEIGHT = 1_000_000  # weights are whole millionths
-HEAVIEST = 100  # weights lie below, so that sums of their squares fit a BIGINT
 
 
 def stage(
@@ -42,10 +40,15 @@ def stage(
     key: bytes,
     folder: Path,
 ) -> dict[str, JSON]:
-    """Write the four files into `folder`; the result says how many rows each has.
+    """Write the five files into `folder`; the result says how many rows each has.
 
     Raises DeliveryRefused, with nothing usable in `folder`, if the delivery is not as declared.
     """
+    contract = contract.at(delivery.order)
+    if not contract.named("date") and contract.wave is None:
+        raise DeliveryRefused(
+            f"{delivery.path.name}: `waves` of the contract has no wave for '{delivery.order}'; add it."
+        )
     before = delivery.path.stat()
     with delivery.path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
@@ -83,7 +86,7 @@ def _check_columns(file: str, columns: list[str], contract: Contract) -> None:
             "or encoding is another one than the contract says."
         )
     missing = [c for c in contract.columns if c not in columns]
-    new = [c for c in columns if c not in known]
+    new = [privacy.heading(c) for c in columns if c not in known]
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
         raise DeliveryRefused(f"{file} has the columns {twice} more than once; rename them in the export.")
     if missing or new:
@@ -104,156 +107,6 @@ def _engine_fault(file: str, error: duckdb.Error) -> str:
         return f"{file}: a line is longer than 16 MiB; a quote is probably missing. Have it exported again."
     kind = first.split(":")[0] if ":" in first else type(error).__name__
     return f"{file} cannot be parsed as its contract says ({kind}); compare its format with the contract."
-
-
-# --- judging: from text to typed columns ---------------------------------------------------------
-
-
-def judge(columns: list[str], relation: str, contract: Contract, measures: Mapping[str, Measure]) -> str:
-    """SQL: one row per row read, with its state, its keys, and per question a value or a reason.
-
-    Per question i: `v<i>` the value as a whole number of the measure's smallest step, or NULL;
-    `m<i>` why it is missing, or NULL; `q<i>` why it is quarantined, `s<i>` what may be shown of it.
-    """
-    place = {name: i for i, name in enumerate(columns)}
-    text = {name: f"t{place[name]}" for name in contract.columns}
-    trimmed = ", ".join(
-        f"nullif(trim(c{place[name]}, ' ' || chr(9) || chr(160)), '') AS {t}" for name, t in text.items()
-    )
-    read = f"SELECT fault, {trimmed} FROM {relation}"
-
-    def of(role: str) -> str | None:
-        name = contract.one(role)
-        return None if name is None else text[name]
-
-    def coded(role: str, fallback: str = "NULL::VARCHAR") -> str:
-        column, name = of(role), contract.one(role)
-        spec = contract.columns[name] if name else None
-        if column is None or not isinstance(spec, Coded | Organisation):
-            return fallback
-        return _recode(column, spec.values) if spec.values else column
-
-    date = "NULL::DATE"
-    if (name := contract.one("date")) is not None:
-        spec = contract.columns[name]
-        assert isinstance(spec, Date)
-        date = (
-            f"(try_cast(concat({text[name]}, '') AS TIMESTAMPTZ) AT TIME ZONE {quoted(contract.time_zone)})::DATE"
-            if spec.format == "iso"
-            else f"try_strptime({text[name]}, {quoted(spec.format)})::DATE"
-        )
-    weight = str(WEIGHT)
-    if (column := of("weight")) is not None:
-        weight = f"({_number(column, contract.decimal)} * {WEIGHT})::BIGINT"
-    questions = list(contract.questions.items())
-    numbers = "".join(
-        f", {_number(text[name], contract.decimal)} * {10 ** measures[q.measure].decimals} AS n{i}"
-        for i, (name, q) in enumerate(questions)
-    )
-    typed = (
-        f"SELECT *, {coded('organisation')} AS organisation_code, {coded('sector')} AS sector_code, "
-        f"{coded('channel')} AS channel_code, {coded('mode')} AS mode_code, {date} AS answered_on, "
-        f"{weight} AS weight{numbers} FROM ({read})"
-    )
-
-    # one level a step: what a level names, the next may use without computing it again
-    rules = _rules(contract, text)
-    rule = "CASE " + " ".join(f"WHEN {c} THEN {i}" for i, (c, _, _) in enumerate(rules, start=1)) + " ELSE 0 END"
-    with_fault = "".join(_fault(i, q, measures[q.measure]) for i, (_, q) in enumerate(questions))
-    sorted_out = f"SELECT *, {rule} AS rule{with_fault} FROM ({typed})"
-    with_reason = "".join(_missing(i, text[name], q) for i, (name, q) in enumerate(questions))
-    explained = f"SELECT *{with_reason} FROM ({sorted_out})"
-
-    response = privacy.pseudonym("response_prefix", of("response") or "NULL")
-    respondent = of("respondent")
-    person = f"coalesce({privacy.pseudonym('respondent_prefix', respondent)}, {response})" if respondent else response
-    judged = [
-        "CASE rule WHEN 0 THEN 'accepted'" + "".join(f" WHEN {i} THEN '{s}'" for i, (_, s, _) in enumerate(rules, 1))
-        + " END AS row_state",
-        "CASE rule" + "".join(f" WHEN {i} THEN {why}" for i, (_, _, why) in enumerate(rules, 1)) + " END AS row_reason",
-        f"{response} AS response_id, {person} AS respondent_id",
-        "organisation_code, sector_code, mode_code, answered_on, weight, channel_code",
-    ]  # fmt: skip
-    for i, (name, _) in enumerate(questions):
-        judged += [
-            f"m{i}",
-            f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}",
-            f"CASE WHEN m{i} = 'quarantined' THEN fault{i} END AS q{i}",
-            f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(text[name])} END AS s{i}",
-        ]
-    return f"SELECT {', '.join(judged)} FROM ({explained})"
-
-
-def _recode(column: str, values: Mapping[str, str]) -> str:
-    whens = " ".join(f"WHEN {quoted(k.strip().lower())} THEN {quoted(v)}" for k, v in values.items())
-    return f"CASE lower({column}) {whens} END"
-
-
-def _number(column: str, decimal: str) -> str:
-    """SQL: the number in a text, to six decimals, or NULL. One decimal mark only, the declared one."""
-    mark = "," if decimal == "," else "\\."
-    plain = column if decimal == "." else f"replace({column}, ',', '.')"
-    return (
-        f"CASE WHEN regexp_full_match({column}, '[+-]?[0-9]{{1,9}}({mark}[0-9]{{1,6}})?') "
-        f"THEN try_cast({plain} AS DECIMAL(18, 6)) END"
-    )
-
-
-def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """The rules that keep a row from counting: SQL condition, state, SQL reason. The first that holds counts."""
-    rules = [("fault IS NOT NULL", "refused", "fault")]
-    if (name := contract.one("status")) is not None:
-        status = contract.columns[name]
-        assert isinstance(status, Status)
-        column = f"lower({text[name]})"
-        for value, why in status.exclude.items():
-            rules.append((f"{column} = {quoted(value.strip().lower())}", "excluded", quoted(why)))
-        keep = ", ".join(quoted(v.strip().lower()) for v in status.keep)
-        rules.append((f"{column} IS NULL OR {column} NOT IN ({keep})", "refused", quoted("unknown_status")))
-    response = contract.one("response")
-    assert response is not None
-    rules.append((f"{text[response]} IS NULL", "refused", quoted("no_response_id")))
-    if contract.named("date"):
-        rules.append(("answered_on IS NULL", "refused", quoted("no_valid_date")))
-    if contract.named("organisation"):
-        rules.append(("organisation_code IS NULL", "refused", quoted("no_known_organisation")))
-    for role in ("sector", "mode"):
-        if (name := contract.one(role)) is not None:
-            rules.append((f"{role}_code IS NULL AND {text[name]} IS NOT NULL", "refused", quoted(f"unknown_{role}")))
-    if contract.named("weight"):
-        rules.append(
-            (
-                f"weight IS NULL OR weight <= 0 OR weight >= {HEAVIEST * WEIGHT}",
-                "refused",
-                quoted("no_valid_weight"),
-            )
-        )
-    return rules
-
-
-def _fault(i: int, question: Question, measure: Measure) -> str:
-    """SQL: why the number of question i cannot be an answer, or NULL."""
-    step = 10**measure.decimals
-    low, high = question.scale or (measure.scale_min, measure.scale_max)
-    no_channel = "channel_code IS NULL" if question.channel == "row" else "false"
-    return (
-        f", CASE WHEN {no_channel} THEN 'unknown_channel' WHEN n{i} IS NULL THEN 'not_a_number' "
-        f"WHEN n{i} < {low * step} OR n{i} > {high * step} THEN 'outside_scale' "
-        f"WHEN n{i} <> n{i}::BIGINT THEN 'between_steps' END AS fault{i}"
-    )
-
-
-def _missing(i: int, column: str, question: Question) -> str:
-    """SQL: why question i has no value, or NULL if it has one."""
-
-    def one_of(tokens: list[str]) -> str:
-        return f"lower({column}) IN ({', '.join(quoted(t.strip().lower()) for t in tokens)})" if tokens else "false"
-
-    return (
-        f", CASE WHEN {column} IS NULL THEN 'blank' WHEN {one_of(question.dont_know)} THEN 'dont_know' "
-        f"WHEN {one_of(question.refused)} THEN 'refused' WHEN {one_of(question.not_asked)} THEN 'not_asked' "
-        f"WHEN fault{i} IS NOT NULL THEN 'quarantined' END AS m{i}"
-    )
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -283,11 +136,11 @@ def _write(
     folder: Path,
 ) -> dict[str, JSON]:
     source, id = quoted(delivery.source), quoted(delivery.id)
-    questions = list(contract.questions.items())
+    asked = cells(contract)
     refused = [
-        f"SELECT row_number, {quoted(name)} AS question, {quoted(question.measure)} AS measure_code, "
+        f"SELECT row_number, {quoted(cell.column)} AS question, {quoted(cell.measure)} AS measure_code, "
         f"q{i} AS reason, s{i} AS shown FROM settled WHERE row_state = 'accepted' AND q{i} IS NOT NULL"
-        for i, (name, question) in enumerate(questions)
+        for i, cell in enumerate(asked)
     ]
     refused.append(
         "SELECT row_number, NULL AS question, NULL AS measure_code, row_reason AS reason, NULL AS shown "
@@ -301,7 +154,7 @@ def _write(
     def write(stem: str, query: str, order: str) -> int:
         return engine.write_parquet(con, f"{query} ORDER BY {order}", folder / f"{stem}.parquet")
 
-    not_asked = " + ".join(f"(m{i} IS NOT DISTINCT FROM 'not_asked')::INTEGER" for i in range(len(questions)))
+    not_asked = " + ".join(f"(m{i} IS NOT DISTINCT FROM 'not_asked')::INTEGER" for i in range(len(asked)))
     rows = {
         "answer": engine.write_parquet(con, _answers(delivery, contract), folder / "answer.parquet"),
         "response": write(
@@ -313,48 +166,60 @@ def _write(
         "quarantine": write(
             "quarantine",
             f"SELECT {source} AS source_code, {id} AS delivery_id, * FROM ({' UNION ALL '.join(refused)})",
-            "row_number NULLS LAST, question, reason",
+            "row_number NULLS LAST, question, measure_code, reason",
         ),
     }
-    cells = " UNION ALL ".join(
+    free = [
+        f"SELECT row_number, response_id, {quoted(name)} AS question, free{i} AS text FROM settled "
+        f"WHERE row_state = 'accepted' AND free{i} IS NOT NULL"
+        for i, name in enumerate(contract.named("text"))
+    ]
+    free = free or ["SELECT row_number, response_id, '' AS question, '' AS text FROM settled WHERE false"]
+    rows["text"] = write(
+        "text",
+        f"SELECT {source} AS source_code, {id} AS delivery_id, * FROM ({' UNION ALL '.join(free)})",
+        "row_number, question",
+    )
+    states = " UNION ALL ".join(
         f"SELECT coalesce(m{i}, 'answer') AS state, q{i} AS reason FROM settled WHERE row_state = 'accepted'"
-        for i in range(len(questions))
+        for i in range(len(asked))
     )
     rows["receipt"] = write(
         "receipt",
         f"SELECT {source} AS source_code, {id} AS delivery_id, kind, state, reason, count(*)::BIGINT AS n FROM ("
         "SELECT 'row' AS kind, row_state AS state, row_reason AS reason FROM settled UNION ALL "
         "SELECT 'row', 'refused', reason FROM unread UNION ALL "
-        f"SELECT 'cell', * FROM ({cells})) GROUP BY kind, state, reason",
+        f"SELECT 'cell', * FROM ({states})) GROUP BY kind, state, reason",
         "kind, state, reason",
     )
-    return {"rows": rows, "questions": len(questions)}
+    return {"rows": rows, "questions": len(asked)}
 
 
 def _answers(delivery: Delivery, contract: Contract) -> str:
-    """SQL: every row once a question, in the order of the file and then of the contract."""
-    questions = list(contract.questions.items())
+    """SQL: every row once a cell, in the order of the file and then of the contract."""
+    asked = cells(contract)
 
-    def per_question(values: Iterable[str]) -> str:
+    def per_cell(values: Iterable[str]) -> str:
         values = list(values)
         if len(set(values)) == 1:
             return values[0]
         return "CASE place " + " ".join(f"WHEN {i} THEN {v}" for i, v in enumerate(values)) + " END"
 
     channels = (
-        "coalesce(channel_code, 'not_applicable')" if q.channel == "row" else quoted(q.channel) for _, q in questions
+        "coalesce(channel_code, 'not_applicable')" if c.question.channel == "row" else quoted(c.question.channel)
+        for c in asked
     )
     wave = quoted(contract.wave.code) if contract.wave else "NULL::VARCHAR"
     return (
         f"SELECT {quoted(delivery.source)} AS source_code, {quoted(delivery.id)} AS delivery_id, row_number, "
         f"response_id, respondent_id, {quoted(contract.country)} AS country_code, organisation_code, sector_code, "
         f"{quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
-        f"{per_question(channels)} AS channel_code, "
-        f"{per_question(quoted(q.measure) for _, q in questions)} AS measure_code, "
-        f"{per_question(quoted(name) for name, _ in questions)} AS question, "
-        f"({per_question(str(q.version) for _, q in questions)})::INTEGER AS question_version, "
-        f"{per_question(f'v{i}' for i in range(len(questions)))} AS value, weight, "
-        f"{per_question(f'm{i}' for i in range(len(questions)))} AS missing_reason "
-        f"FROM (SELECT *, unnest(range({len(questions)})) AS place FROM settled WHERE row_state = 'accepted') "
+        f"{per_cell(channels)} AS channel_code, "
+        f"{per_cell(quoted(c.measure) for c in asked)} AS measure_code, "
+        f"{per_cell(quoted(c.column) for c in asked)} AS question, "
+        f"({per_cell(str(c.question.version) for c in asked)})::INTEGER AS question_version, "
+        f"{per_cell(f'v{i}' for i in range(len(asked)))} AS value, weight, "
+        f"{per_cell(f'm{i}' for i in range(len(asked)))} AS missing_reason "
+        f"FROM (SELECT *, unnest(range({len(asked)})) AS place FROM settled WHERE row_state = 'accepted') "
         "WHERE missing_reason IS DISTINCT FROM 'not_asked'"
     )

@@ -124,7 +124,8 @@ def new_place(root: Path, sample: Path) -> Place:
 
 def add_contracts(raw: Path) -> None:
     for contract in (PROJECT / "raw").glob("*/contract.yml"):
-        shutil.copyfile(contract, raw / contract.parent.name / "contract.yml")
+        if (raw / contract.parent.name).is_dir():
+            shutil.copyfile(contract, raw / contract.parent.name / "contract.yml")
 
 
 def same_parts(place: Place, built: Place) -> None:

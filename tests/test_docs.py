@@ -71,7 +71,7 @@ def fields_of(annotation: Any) -> set[str]:
     found: set[str] = set()
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, field in annotation.model_fields.items():
-            found |= {name} | fields_of(field.annotation)
+            found |= {field.alias or name} | fields_of(field.annotation)
     for inner in get_args(annotation):
         found |= fields_of(inner)
     return found

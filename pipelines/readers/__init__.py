@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.contracts import Contract
-from pipelines.formats import Delimited, Sheet
+from pipelines.formats import Delimited, Parquet, Qualtrics, Sheet, Spss, Stata
 from pipelines.readers.text import Text
 
 
@@ -19,18 +19,28 @@ from pipelines.readers.text import Text
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) -> Iterator[Text]:
     """Open one delivery for one reading. Raises DeliveryRefused with a sentence if it is not as declared."""
     form = contract.format
-    if isinstance(form, Delimited):
+    if isinstance(form, Delimited | Qualtrics):
         from pipelines.readers import delimited
 
-        with delimited.open_text(con, path, form) as text:
+        with delimited.open_text(con, path, form.delimited if isinstance(form, Qualtrics) else form) as text:
             yield text
     elif isinstance(form, Sheet):
         from pipelines.readers import sheet
 
         with sheet.open_text(path, form, contract.decimal) as text:
             yield text
+    elif isinstance(form, Spss | Stata):
+        from pipelines.readers import statistical
+
+        with statistical.open_text(path, form, contract.decimal) as text:
+            yield text
+    elif isinstance(form, Parquet):
+        from pipelines.readers import columnar
+
+        with columnar.open_text(con, path, form, contract.decimal) as text:
+            yield text
     else:
         from pipelines.readers import jsonlines
 
-        with jsonlines.open_text(con, path, contract.decimal) as text:
+        with jsonlines.open_text(con, path, form, contract) as text:
             yield text

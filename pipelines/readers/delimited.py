@@ -1,51 +1,79 @@
-"""Delimited text with one heading row.
+"""Delimited text with any number of heading rows.
 
-Python reads the heading and decodes the rest into a pipe; DuckDB parses the pipe, all columns as
-text. A row with too many or too few cells is refused alone; an open quote refuses the delivery,
-because nobody knows where the row that holds it ends.
+Python reads the headings and turns the rest into UTF-8 on its way into a pipe; DuckDB parses the pipe,
+all columns as text. A row with too many or too few cells is refused alone; an open quote refuses the
+delivery, because nobody knows where the row that holds it ends.
 """
 
 import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
 from pipelines.errors import DeliveryRefused
 from pipelines.formats import Delimited
-from pipelines.readers.text import RefusedRow, Tally, Text, chunks_of, decoded, feeding, parsed, said_plainly
+from pipelines.readers import headings
+from pipelines.readers.archive import open_bytes
+from pipelines.readers.text import Lines, RefusedRow, Tally, Text, feeding, parsed, said_plainly, utf8
 
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
 
 
 @contextmanager
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> Iterator[Text]:
-    with said_plainly(path, form.encoding):
-        text = decoded(path, form.encoding)
-        try:
-            heading = next(csv.reader(text, delimiter=form.delimiter, quotechar=form.quote, strict=True), [])
-        except csv.Error as error:
-            raise DeliveryRefused(f"{path.name}: the heading cannot be read ({error}).") from None
-    columns = [name.strip() for name in heading]
-    if not any(columns):
-        raise DeliveryRefused(f"{path.name} has no heading: its first row is empty.")
-    if len(columns) == 1:
-        raise DeliveryRefused(
-            f"{path.name}: the heading has one column only; is the delimiter really '{form.delimiter}'?"
-        )
-    with feeding(chunks_of(text), Tally(form.quote), path, form.encoding) as feed:
-        relation = parsed(feed.file, len(columns), form.delimiter, form.quote)
-        yield Text(columns, relation, feed.tally.total, lambda: _refused_rows(con, path))
+    quote = None if form.quote == "none" else form.quote
+    with said_plainly(path), open_bytes(path, form.member) as file:
+        lines = Lines(path, utf8(path, file, form.encoding))
+        first, read = _first_rows(lines, form, quote)
+        width = max((len(row) for row in first), default=0)
+        if width == 1:
+            raise DeliveryRefused(
+                f"{path.name}: the heading has one column only; is the delimiter really '{form.delimiter}'?"
+            )
+        columns = headings.ids(path.name, first if form.headings else [], form.headings, width)
+        body = lines.rest() if form.headings else chain([read], lines.rest())
+        above = read.count(b"\n") if form.headings else 0
+        with feeding(body, Tally(quote), path) as feed:
+            relation = parsed(feed.file, len(columns), form.delimiter, quote)
+            yield Text(columns, relation, feed.tally.total, lambda: _refused_rows(con, path, above))
 
 
-def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path) -> list[RefusedRow]:
+def _first_rows(lines: Lines, form: Delimited, quote: str | None) -> tuple[list[list[str]], bytes]:
+    """The heading rows, or the first row if there are none, and the bytes they were read from."""
+    read: list[bytes] = []
+
+    def texts() -> Iterator[str]:
+        while line := lines.line():
+            read.append(line)
+            yield line.decode()
+
+    style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    reader = csv.reader(texts(), delimiter=form.delimiter, quotechar=quote, quoting=style, strict=True)
+    rows: list[list[str]] = []
+    try:
+        while len(rows) < max(1, len(form.headings)):
+            row = next(reader)
+            if row:
+                rows.append(row)
+    except csv.Error as error:
+        raise DeliveryRefused(f"{lines.path.name}: the heading cannot be read ({error}).") from None
+    except StopIteration:
+        what = f"ends within its {len(form.headings)} heading rows" if rows else "has no heading: it holds no text"
+        raise DeliveryRefused(f"{lines.path.name} {what}; have it exported again.") from None
+    return rows, b"".join(read)
+
+
+def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path, above: int) -> list[RefusedRow]:
     found = con.execute(
         "SELECT line, min(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
     for line, kind in found:
         if kind not in CELL_COUNT:
             fault = "a quote that is never closed" if "QUOTE" in kind else re.sub("_", " ", kind).lower()
-            raise DeliveryRefused(f"{path.name}, line {line + 1}: {fault}; have it exported again.")
+            raise DeliveryRefused(f"{path.name}, line {line + above}: {fault}; have it exported again.")
     return [RefusedRow(None, CELL_COUNT[kind]) for _, kind in found]

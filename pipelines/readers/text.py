@@ -1,21 +1,29 @@
-"""What every reader hands over, and how bytes get into the engine without touching the disk."""
+"""What every reader hands over, and how text gets into the engine without touching the disk."""
 
 import codecs
-import gzip
+import csv
 import io
 import os
-import re
+import select
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused
 
 LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
+BLOCK = 1 << 20
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,8 @@ class RefusedRow:
 class Text:
     """A delivery opened for one reading.
 
-    `relation` is a FROM item with the VARCHAR columns c0, c1, ... (the same order as `columns`)
-    and `fault`, which is NULL or the reason why the row cannot be used.
+    `columns` are the stable ids of the columns, each once. `relation` is a FROM item with the VARCHAR
+    columns c0, c1, ... in the same order and `fault`, which is NULL or the reason why the row cannot be used.
     `finish` is called after the rows are read: it raises DeliveryRefused if reading did not end
     well, and else gives the rows that never became rows. `count` then tells how many rows stand in
     the text, counted without the engine.
@@ -43,71 +51,143 @@ class Text:
     finish: Callable[[], list[RefusedRow]] = field(default=lambda: [])
 
 
-def open_bytes(path: Path) -> io.BufferedIOBase:
-    """The bytes of a delivery, unpacked if its name ends in .gz."""
-    if path.stat().st_size == 0:
-        raise DeliveryRefused(f"{path.name} is empty (0 bytes); have it exported again.")
-    if path.suffix == ".gz":
-        return gzip.open(path, "rb")
-    return path.open("rb")
+# --- bytes to UTF-8 ------------------------------------------------------------------------------
 
 
 @contextmanager
-def said_plainly(path: Path, encoding: str) -> Iterator[None]:
-    """Turn what goes wrong while reading bytes into a sentence."""
+def said_plainly(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while reading a file into a sentence."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DeliveryRefused(
-            f"{path.name} is not a whole gzip file ({error}); the transfer was probably cut, send it again."
-        ) from None
-    except UnicodeError as error:
-        at = f" at byte {error.start} of a block" if isinstance(error, UnicodeDecodeError) else ""
-        raise DeliveryRefused(
-            f"{path.name} is not {encoding}{at} ({getattr(error, 'reason', error)}); correct `encoding` in the "
-            "contract, or have it exported again."
-        ) from None
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise DeliveryRefused(f"{path.name} cannot be read ({error.strerror or error}).") from None
+        raise DeliveryRefused(f"{path.name} cannot be read ({error.strerror or 'input error'}).") from None
 
 
-def decoded(path: Path, encoding: str) -> io.TextIOWrapper:
-    """The text of a delivery. A UTF-8 byte order mark wins over the declared encoding."""
-    stream = io.BufferedReader(open_bytes(path))
-    marked = stream.peek(3)[:3] == codecs.BOM_UTF8
-    return io.TextIOWrapper(stream, encoding="utf-8-sig" if marked else encoding, newline="")
+def utf8(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[bytes]:
+    """The text of a file as UTF-8 with LF as its only line end. A byte order mark wins over the encoding."""
+    head = file.peek(4)
+    mark = next((mark for mark in MARKS if head.startswith(mark)), b"")
+    encoding = MARKS.get(mark, encoding)
+    file.read(len(mark))
+    decoder = codecs.getincrementaldecoder(encoding)()
+    passed, held = len(mark), b""
+    while True:
+        block = file.read(BLOCK)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            at = passed + (error.start if isinstance(error, UnicodeDecodeError) else 0)
+            raise DeliveryRefused(
+                f"{path.name} is not {encoding} (near byte {at:,}); correct `encoding` in the contract, or have it "
+                "exported again."
+            ) from None
+        passed += len(block)
+        chunk = held + (block if encoding == "utf-8" else text.encode())
+        if b"\0" in chunk:
+            raise DeliveryRefused(
+                f"{path.name} holds NUL bytes, so it is not text in the encoding of the contract; correct `encoding`, "
+                "or have it exported again."
+            )
+        held = b"\r" if block and chunk.endswith(b"\r") else b""  # its LF may come with the next block
+        chunk = chunk.removesuffix(held)
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield chunk
+        if not block:
+            return
+
+
+class Lines:
+    """Chunks of text of which the first lines are wanted one by one."""
+
+    def __init__(self, path: Path, chunks: Iterator[bytes]) -> None:
+        self.path, self.chunks, self.kept = path, chunks, b""
+
+    def line(self) -> bytes:
+        """The next line with its end; empty at the end of the text."""
+        searched = 0
+        while (end := self.kept.find(b"\n", searched)) < 0:
+            searched = len(self.kept)
+            if searched > LONGEST_LINE:
+                raise DeliveryRefused(f"{self.path.name}: a line is longer than 16 MiB; a quote is probably missing.")
+            if (chunk := next(self.chunks, None)) is None:
+                end = searched
+                break
+            self.kept += chunk
+        line, self.kept = self.kept[: end + 1], self.kept[end + 1 :]
+        return line
+
+    def rest(self) -> Iterator[bytes]:
+        yield self.kept
+        yield from self.chunks
+
+
+def rows_as_text(path: Path, rows: Iterable[Sequence[str | None]]) -> Iterator[bytes]:
+    """Rows as comma-separated text, every cell quoted."""
+    chunk = io.StringIO()
+    writer = csv.writer(chunk, quoting=csv.QUOTE_ALL, lineterminator="\n")
+
+    def taken() -> bytes:
+        text = chunk.getvalue()
+        chunk.seek(0)
+        chunk.truncate()
+        if "\0" in text:
+            raise DeliveryRefused(f"{path.name} has a cell with a NUL character; have it exported again.")
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            raise DeliveryRefused(f"{path.name} has a cell with half a character; have it exported again.") from None
+
+    for row in rows:
+        writer.writerow(row)
+        if chunk.tell() > BLOCK:
+            yield taken()
+    yield taken()
+
+
+# --- UTF-8 to the engine -------------------------------------------------------------------------
 
 
 class Tally:
-    """Counts the records of a text that goes by in chunks: lines outside quotes that are not blank."""
+    """Counts the records of a text that goes by in chunks: lines outside quotes that are not empty."""
 
-    def __init__(self, quote: str | None, spaces: str = "\r") -> None:
-        self.quote, self.spaces = quote, spaces
-        self.blank = re.compile(rf"\n[{spaces}]*(?=\n)")
-        self.records, self.quoted, self.line = 0, False, ""  # line: "x" once the present one holds something
+    def __init__(self, quote: str | None) -> None:
+        self.quote = ord(quote) if quote else None
+        self.records, self.quotes, self.length = 0, 0, 0  # quotes so far, length of the present record
 
-    def add(self, chunk: str) -> None:
-        for place, part in enumerate(chunk.split(self.quote) if self.quote else [chunk]):
-            if place:
-                self.quoted, self.line = not self.quoted, "x"
-            if part and not self.quoted:
-                text = f"\n{self.line}{part}"
-                self.records += part.count("\n") - len(self.blank.findall(text))
-                self.line = "x" if text[text.rfind("\n") + 1 :].strip(self.spaces) else ""
+    def add(self, chunk: bytes) -> None:
+        data = np.frombuffer(chunk, np.uint8)
+        ends = np.flatnonzero(data == 10)
+        if self.quote is not None:
+            quotes = np.flatnonzero(data == self.quote)
+            if len(quotes) or self.quotes % 2:
+                ends = ends[(np.searchsorted(quotes, ends) + self.quotes) % 2 == 0]
+            self.quotes += len(quotes)
+        if len(ends):
+            self.records += int(np.count_nonzero(np.diff(ends) > 1)) + int(ends[0] + self.length > 0)
+            self.length = len(data) - 1 - int(ends[-1])
+        else:
+            self.length += len(data)
 
     def total(self) -> int:
-        return self.records + len(self.line)
+        return self.records + (self.length > 0)
 
 
 class Feed(threading.Thread):
-    """Pushes text into a pipe that the engine reads as a file, so nothing unpacked lies on a disk."""
+    """Pushes text into a pipe that the engine reads as a file, so nothing unpacked lies on a disk.
 
-    def __init__(self, chunks: Iterator[str], tally: Tally, path: Path, encoding: str) -> None:
+    It always ends: when the text does, on a fault, or when `close` is called, even if somebody
+    still holds the other end of the pipe without reading from it.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], tally: Tally, path: Path) -> None:
         super().__init__(daemon=True)
-        self.chunks, self.tally, self.path, self.encoding = chunks, tally, path, encoding
+        self.chunks, self.tally, self.path = chunks, tally, path
         self.read_end, self.write_end = os.pipe()
+        os.set_blocking(self.write_end, False)
+        self.stopped = False
         self.error: Exception | None = None
 
     @property
@@ -116,36 +196,43 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         try:
-            with (
-                suppress(BrokenPipeError),  # the engine stopped reading, and says why itself
-                os.fdopen(self.write_end, "wb", buffering=0) as pipe,
-                said_plainly(self.path, self.encoding),
-            ):
+            with suppress(BrokenPipeError), said_plainly(self.path):  # the engine stopped reading, and says why itself
                 for chunk in self.chunks:
-                    if "\0" in chunk:
-                        raise DeliveryRefused(f"{self.path.name} holds NUL bytes, so it is not a text file.")
                     self.tally.add(chunk)
-                    unsent = memoryview(chunk.encode())
-                    while unsent:
-                        unsent = unsent[pipe.write(unsent) :]
+                    self._send(chunk)
         except Exception as error:
             self.error = error
+        finally:
+            os.close(self.write_end)
+
+    def _send(self, chunk: bytes) -> None:
+        room = select.poll()
+        room.register(self.write_end, select.POLLOUT)
+        unsent = memoryview(chunk)
+        while unsent:
+            if self.stopped:
+                raise BrokenPipeError
+            try:
+                unsent = unsent[os.write(self.write_end, unsent) :]
+            except BlockingIOError:
+                room.poll(100)
 
     def close(self) -> None:
+        self.stopped = True
         os.close(self.read_end)
         self.join()
 
 
 @contextmanager
-def feeding(chunks: Iterator[str], tally: Tally, path: Path, encoding: str) -> Iterator[Feed]:
+def feeding(chunks: Iterator[bytes], tally: Tally, path: Path) -> Generator[Feed]:
     """Run a feed while the body reads from it; what went wrong in the feed wins over what followed."""
-    feed = Feed(chunks, tally, path, encoding)
+    feed = Feed(chunks, tally, path)
     feed.start()
     try:
         yield feed
-    except Exception:
+    except BaseException as error:
         feed.close()
-        if feed.error is not None:
+        if isinstance(error, Exception) and feed.error is not None:
             raise feed.error from None
         raise
     feed.close()
@@ -153,18 +240,12 @@ def feeding(chunks: Iterator[str], tally: Tally, path: Path, encoding: str) -> I
         raise feed.error
 
 
-def chunks_of(text: io.TextIOWrapper) -> Iterator[str]:
-    """What is left of a text, a megabyte at a time."""
-    with text:
-        while chunk := text.read(1 << 20):
-            yield chunk
-
-
-def parsed(file: str, columns: int, delimiter: str, quote: str) -> str:
+def parsed(file: str, columns: int, delimiter: str = ",", quote: str | None = '"') -> str:
     """A FROM item: delimited text without heading, every cell as text, with `fault` NULL."""
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(columns))
+    mark = quoted(quote or "")
     return (
         f"(SELECT *, NULL::VARCHAR AS fault FROM read_csv({quoted(file)}, auto_detect = false, header = false, "
-        f"columns = {{{types}}}, delim = {quoted(delimiter)}, quote = {quoted(quote)}, escape = {quoted(quote)}, "
+        f"columns = {{{types}}}, delim = {quoted(delimiter)}, quote = {mark}, escape = {mark}, new_line = '\\n', "
         f"max_line_size = {LONGEST_LINE}, store_rejects = true))"
     )

@@ -4,7 +4,7 @@
 -- @per delivery
 -- @in order
 -- @restricted
--- @grain  source_code, delivery_id, row_number, question
+-- @grain  source_code, delivery_id, row_number, question, measure_code
 -- @column source_code       VARCHAR | Source of the delivery.
 -- @column delivery_id       VARCHAR | First 16 digits of the SHA-256 of the delivery's bytes.
 -- @column row_number        BIGINT  | Row of the delivery, counted without the heading.

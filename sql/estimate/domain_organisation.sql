@@ -6,15 +6,22 @@
 -- @column  period_code VARCHAR | Period.
 -- @columns estimate.organisation_moment except wave_code, time_cell_code
 
-WITH in_period AS (
-    SELECT moment.* EXCLUDE (wave_code, time_cell_code), period.period_code
-    FROM estimate.organisation_moment AS moment
-    JOIN core.dim_period AS cell ON cell.period_code = moment.time_cell_code
+WITH cell AS (SELECT DISTINCT time_cell_code, wave_code FROM estimate.organisation_moment),
+-- which periods each of the few time cells lies in, before the many rows are joined
+place AS (
+    SELECT cell.time_cell_code, coalesce(cell.wave_code, '') AS wave_code, period.period_code
+    FROM cell
+    JOIN core.dim_period AS month ON month.period_code = cell.time_cell_code
     JOIN core.dim_period AS period
         ON CASE period.period_type
-            WHEN 'wave' THEN period.period_code = moment.wave_code
-            ELSE period.period_start <= cell.period_start AND period.period_end >= cell.period_end
+            WHEN 'wave' THEN period.period_code = cell.wave_code
+            ELSE period.period_start <= month.period_start AND period.period_end >= month.period_end
         END
+),
+in_period AS (
+    SELECT moment.* EXCLUDE (wave_code, time_cell_code), place.period_code
+    FROM estimate.organisation_moment AS moment
+    JOIN place ON place.time_cell_code = moment.time_cell_code AND place.wave_code = coalesce(moment.wave_code, '')
 ),
 by_channel AS (
     SELECT * EXCLUDE (channel_code), unnest([channel_code, 'all']) AS channel_code FROM in_period

@@ -12,5 +12,5 @@
 -- @column shown        VARCHAR | The value, or its shape (letters as a, digits as 9).
 -- @column place        BIGINT  | Tells apart rows without a number.
 
-SELECT q.*, row_number() OVER (ORDER BY row_number, question, reason) AS place
+SELECT q.*, row_number() OVER (ORDER BY row_number, question, measure_code, reason) AS place
 FROM staged.quarantine AS q

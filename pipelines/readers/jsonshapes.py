@@ -1,0 +1,207 @@
+"""From the JSON of a survey tool to plain objects, one a line, one response each.
+
+Objects are taken from the document one at a time, so its length does not matter. Which keys become
+columns is for `jsonlines.py`.
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import DeliveryRefused
+from pipelines.formats import Json, JsonLines, QualtricsJson, SurveyMonkeyJson
+from pipelines.readers.text import BLOCK, LONGEST_LINE, Lines
+
+Plain = dict[str, Any]
+DEEPEST = 50  # objects inside objects
+SPACE = " \t\n\r"
+
+
+def lines(
+    path: Path, chunks: Iterator[bytes], form: Json | JsonLines | QualtricsJson | SurveyMonkeyJson
+) -> Iterator[bytes]:
+    """One line of JSON for every response."""
+    chunk = bytearray()
+    for response in _line_by_line(path, chunks) if isinstance(form, JsonLines) else _responses(path, chunks, form):
+        if not isinstance(response, dict):
+            plain = response
+        elif isinstance(form, QualtricsJson):
+            plain = qualtrics(response, form.labels)
+        elif isinstance(form, SurveyMonkeyJson):
+            plain = surveymonkey(response)
+        else:
+            plain = flat(response) if form.flatten else response
+        chunk += json.dumps(plain).encode() + b"\n"
+        if len(chunk) > BLOCK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
+
+
+def flat(outer: Plain, prefix: str = "", depth: int = 0) -> Plain:
+    """Objects inside the object as `outer.inner`; empty lists and objects are no answers."""
+    result: Plain = {}
+    for key, value in outer.items():
+        if isinstance(value, dict) and depth < DEEPEST:
+            result |= flat(value, f"{prefix}{key}.", depth + 1)
+        else:
+            result[f"{prefix}{key}"] = None if value == [] else value
+    return result
+
+
+def qualtrics(response: Plain, labels: bool) -> Plain:
+    """The id of the response and its values."""
+    values, texts = (_object(response.get(key)) for key in ("values", "labels"))
+    if labels:
+        values = {key: texts.get(key, value) for key, value in values.items()}
+    joined = {key: ";".join(map(str, value)) if isinstance(value, list) else value for key, value in values.items()}
+    return {"responseId": response.get("responseId")} | joined
+
+
+def surveymonkey(response: Plain) -> Plain:
+    """What is known of the response, and its answers by question, row and column."""
+    result = flat({key: value for key, value in response.items() if key != "pages"})
+    answers: dict[str, list[str]] = {}
+    for page in _objects(response.get("pages")):
+        for question in _objects(page.get("questions")):
+            for answer in _objects(question.get("answers")):
+                place = ".".join(
+                    str(part) for part in (question.get("id"), answer.get("row_id"), answer.get("col_id")) if part
+                )
+                written = answer.get("text")
+                if answer.get("choice_id"):
+                    answers.setdefault(place, []).append(str(answer["choice_id"]))
+                    place += ".other"
+                elif answer.get("other_id"):
+                    place += ".other"
+                if written not in (None, ""):
+                    answers.setdefault(place, []).append(str(written))
+    return result | {place: ";".join(said) for place, said in answers.items()}
+
+
+def _object(value: Any) -> Plain:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[Plain]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+# --- one object at a time ------------------------------------------------------------------------
+
+
+def _line_by_line(path: Path, chunks: Iterator[bytes]) -> Iterator[Any]:
+    """What each line holds; a line that holds no JSON as None, which is refused as a row."""
+    text = Lines(path, chunks)
+    while line := text.line():
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except (ValueError, RecursionError):
+                yield None
+
+
+def _responses(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson | SurveyMonkeyJson) -> Iterator[Any]:
+    """The items of the array, or the objects that follow each other (NDJSON)."""
+    key = form.rows if isinstance(form, Json) else "responses" if isinstance(form, QualtricsJson) else "data"
+    text = Scanner(path, chunks)
+    if text.next() == "[" and not (isinstance(form, Json) and form.rows):
+        yield from text.items()
+    elif text.next() == "{" and key:
+        one: Plain = {}
+        found = False
+        for name in text.names():
+            if name == key and text.next() == "[":
+                found = True
+                yield from text.items()
+            else:
+                one[name] = text.value()
+        if not found and isinstance(form, Json):
+            raise DeliveryRefused(f"{path.name} has no array under '{key}'; correct `rows` in the contract's format.")
+        if not found:
+            yield one
+            while text.next():
+                yield text.value()
+    else:
+        raise DeliveryRefused(f"{path.name} does not begin with a JSON array of objects; check the contract's format.")
+    if text.next():
+        raise text.broken()
+
+
+class Scanner:
+    """Reads a JSON document piece by piece, holding no more than the piece at hand."""
+
+    def __init__(self, path: Path, chunks: Iterator[bytes]) -> None:
+        self.path, self.chunks = path, chunks
+        self.text, self.at = "", 0
+        self.decode = codecs.getincrementaldecoder("utf-8")().decode
+        self.parse = json.JSONDecoder().raw_decode
+
+    def more(self) -> bool:
+        """Read on, at least as much again as is held."""
+        held = len(self.text) - self.at
+        if held > LONGEST_LINE:
+            raise DeliveryRefused(f"{self.path.name}: one JSON object is longer than 16 MiB, or damaged.")
+        new, size = [self.text[self.at :]], 0
+        while size <= held and (chunk := next(self.chunks, None)) is not None:
+            new.append(self.decode(chunk))
+            size += len(chunk)
+        if size:
+            self.text, self.at = "".join(new), 0
+        return size > 0
+
+    def next(self) -> str:
+        """The character that comes next, white space skipped; empty at the end."""
+        while True:
+            while self.at < len(self.text) and self.text[self.at] in SPACE:
+                self.at += 1
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def take(self, character: str) -> None:
+        if self.next() != character:
+            raise self.broken()
+        self.at += 1
+
+    def value(self) -> Any:
+        self.next()
+        while True:
+            try:
+                value, end = self.parse(self.text, self.at)
+            except RecursionError:
+                raise self.broken() from None
+            except ValueError:
+                if not self.more():
+                    raise self.broken() from None
+            else:
+                if end < len(self.text) or not self.more():  # a number at the end may go on
+                    self.at = end
+                    return value
+
+    def items(self) -> Iterator[Any]:
+        self.take("[")
+        while self.next() != "]":
+            yield self.value()
+            if self.next() != "]":
+                self.take(",")
+        self.take("]")
+
+    def names(self) -> Iterator[str]:
+        """The keys of an object; whoever asks takes the value before the next key."""
+        self.take("{")
+        while self.next() != "}":
+            name = self.value()
+            if not isinstance(name, str):
+                raise self.broken()
+            self.take(":")
+            yield name
+            if self.next() != "}":
+                self.take(",")
+        self.take("}")
+
+    def broken(self) -> DeliveryRefused:
+        return DeliveryRefused(f"{self.path.name} is not whole JSON; the transfer was probably cut, send it again.")

@@ -1,0 +1,187 @@
+"""What a contract can say beyond the shipped ones: versions, corrections, joined answers, texts, retention."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import KEY, Once, Place, lines
+
+from pipelines import contracts
+from pipelines.errors import MeetlatError
+
+CONTRACT: dict[str, Any] = {
+    "title": "A small survey",
+    "monitor": "klantcontact_monitor",
+    "audience": "customer",
+    "country": "NL",
+    "provenance": "survey",
+    "controller": "Nobody",
+    "purpose": "tests",
+    "licence": "MIT",
+    "sampling_unit": "respondent",
+    "sector": "retail",
+    "files": "*.csv",
+    "format": {"kind": "csv", "encoding": "utf-8", "delimiter": ";"},
+    "delivery": {"mode": "append", "order": r"(\d)"},
+    "waves": {
+        "1": {"code": "wave-one", "start": "2020-01-01", "end": "2020-06-30"},
+        "2": {"code": "wave-two", "start": "2020-07-01", "end": "2020-12-31"},
+    },
+    "columns": {
+        "id": {"role": "response"},
+        "done": [{"role": "status", "keep": "any", "exclude": {"": "not_completed"}}, {"role": "date"}],
+        "grade": {"role": "question", "measure": "satisfaction"},
+        "why": {
+            "role": "options",
+            "separator": ", ",
+            "options": {
+                "Slow": "complaint_slow_response",
+                "Slow, very slow": None,
+                "Rude": "complaint_poor_communication",
+            },
+        },
+        "remark": {"role": "text", "keep": "text"},
+    },
+    "versions": [
+        {
+            "from": "2",
+            "remove": ["grade"],
+            "columns": {"mark": {"role": "question", "measure": "satisfaction", "version": 2}},
+        }
+    ],
+}
+FIRST = """id;done;grade;why;remark
+a;2020-02-01;7;Slow;mail me at jan@voorbeeld.nl or 06-12345678
+b;2020-02-02;8;Slow, very slow;Kerkstraat 12, 1234 AB Ons Dorp
+c;2020-02-03;65;Rude, Slow, very slow;
+d;;9;Slow;
+e;2020-02-04;6;Something else;
+f;2020-02-05;5;;
+g;2020-02-06;9;Slow, Rude;
+"""
+SECOND = """id;done;mark;why;remark
+h;2020-08-01;10;Rude;see www.voorbeeld.nl/x
+"""
+
+
+def write(place: Place, contract: dict[str, Any]) -> None:
+    source = place.raw / "survey"
+    source.mkdir(parents=True, exist_ok=True)
+    (source / "contract.yml").write_text(yaml.safe_dump(contract, sort_keys=False))
+
+
+def deliver(root: Path) -> Place:
+    place = Place(root)
+    place.state.mkdir(parents=True)
+    (place.state / "key").write_text(KEY)
+    (place.state / "key").chmod(0o600)
+    write(place, CONTRACT)
+    (place.raw / "survey" / "1.csv").write_text(FIRST)
+    (place.raw / "survey" / "2.csv").write_text(SECOND)
+    corrections = [
+        {"match": {"id": "c"}, "set": {"grade": "6.5"}, "reason": "typed without its point"},
+        {"match": {"id": "g", "grade": "9"}, "exclude": True, "reason": "filled in by the provider"},
+    ]
+    (place.raw / "survey" / "corrections.yml").write_text(yaml.safe_dump(corrections))
+    return place
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Place:
+    """Delivered, not refreshed yet."""
+    return deliver(tmp_path / "place")
+
+
+@pytest.fixture(scope="session")
+def refreshed(once: Once) -> Place:
+    """The same with its release. Only to look at."""
+    return Place(once("survey", lambda folder: deliver(folder).refresh()))
+
+
+def test_one_survey_says_it_all(refreshed: Place) -> None:
+    rows = refreshed.query(
+        "SELECT file_name, rows_read, rows_accepted, rows_excluded, cells_answer, cells_quarantined, cells_blank "
+        "FROM meta.delivery ORDER BY file_name"
+    )
+    # d is not completed, g is excluded by a correction; of e both options are unknown, of f both are blank
+    assert rows == [("1.csv", 7, 5, 2, 11, 2, 2), ("2.csv", 1, 1, 0, 3, 0, 0)]
+    reasons = refreshed.query("SELECT reason, n FROM read_parquet('{}') WHERE state = 'excluded' ORDER BY 1".format(
+        next(f for f in (refreshed.warehouse / "parts" / "staged.survey").glob("*/receipt.parquet")
+             if "correction" in str(refreshed.query(f"SELECT list(reason) FROM read_parquet('{f}')")))
+    ))  # fmt: skip
+    assert reasons == [("correction", 1), ("not_completed", 1)]
+
+    # the correction counts: (7 + 8 + 6.5 + 6 + 5) / 5, and the renamed question in the second wave
+    score = dict(
+        refreshed.query(
+            "SELECT period_code, round(value, 6) FROM mart.satisfaction WHERE sector_code = 'retail' "
+            "AND channel_code = 'not_applicable' AND period_type = 'wave'"
+        )
+    )
+    assert score == {"wave-one": 6.5, "wave-two": 10.0}
+    versions = refreshed.query(
+        "SELECT DISTINCT wave_code, question, question_version FROM core.fct_answer "
+        "WHERE measure_code = 'satisfaction' ORDER BY 1"
+    )
+    assert versions == [("wave-one", "grade", 1), ("wave-two", "mark", 2)]
+
+
+def test_an_option_inside_a_longer_one_is_not_counted(refreshed: Place) -> None:
+    slow = refreshed.query(
+        "SELECT row_number, value FROM core.fct_answer WHERE measure_code = 'complaint_slow_response' "
+        "AND wave_code = 'wave-one' AND value IS NOT NULL ORDER BY 1"
+    )
+    assert slow == [(1, 1), (2, 0), (3, 0)]
+    quarantined = refreshed.query("SELECT DISTINCT reason FROM meta.quarantine")
+    assert quarantined == [("unknown_option",)]
+
+
+def test_a_kept_text_is_masked_and_restricted(refreshed: Place) -> None:
+    texts = [t for (t,) in refreshed.query("SELECT text FROM core.fct_text ORDER BY delivery_id, row_number")]
+    assert sorted(texts) == sorted(["mail me at [e-mail] or [number]", "[address], [postcode] Ons Dorp", "see [link]"])
+    tables = refreshed.query("SELECT table_name FROM information_schema.tables", "benchmark.duckdb")
+    assert ("fct_text",) not in tables
+
+
+def test_past_its_retention_a_source_keeps_its_marts_only(survey: Place) -> None:
+    survey.refresh()
+    before = survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL")
+    write(survey, CONTRACT | {"retain_until": "2021-01-01"})
+    survey.refresh()
+    assert survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL") == before
+    for table in ("core.fct_answer", "core.fct_text", "cube.repeat_answer", "meta.quarantine"):
+        assert survey.query(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_a_wave_that_nobody_declared_refuses_its_delivery(survey: Place) -> None:
+    undated = json.loads(json.dumps(CONTRACT))
+    undated["columns"]["done"] = {"role": "status", "keep": "any", "exclude": {"": "not_completed"}}
+    write(survey, undated)
+    (survey.raw / "survey" / "3.csv").write_text(SECOND.replace("h;", "i;"))
+    (sentence,) = lines(survey.refresh(status=3))
+    assert "3.csv" in sentence and "waves" in sentence
+
+
+def test_a_source_that_suddenly_loses_rows_warns(survey: Place) -> None:
+    many = "".join(f"r{i};2020-03-01;7;Slow;\n" for i in range(100))
+    (survey.raw / "survey" / "1.csv").write_text(FIRST + many)
+    assert "Warning: survey/2.csv" in survey.refresh().stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"wave": CONTRACT["waves"]["1"]}, "exclude each other"),
+        ({"columns": CONTRACT["columns"] | {"branch": {"role": "sector", "values": {"1": "retail"}}}}, "sector"),
+        ({"columns": CONTRACT["columns"] | {"why": {"role": "options", "separator": ","}}}, "columns.why"),
+        ({"corrections": []}, "corrections.yml"),
+        ({"versions": [{"from": "2"}, {"from": "1"}]}, "order of `from`"),
+        ({"colums": {}}, "colums: no such key"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    (tmp_path / "contract.yml").write_text(yaml.safe_dump(CONTRACT | change))
+    with pytest.raises(MeetlatError, match=said):
+        contracts.load(tmp_path)

@@ -70,10 +70,13 @@ def _first_rows(lines: Lines, form: Delimited, quote: str | None) -> tuple[list[
 
 def _refused_rows(con: duckdb.DuckDBPyConnection, path: Path, above: int) -> list[RefusedRow]:
     found = con.execute(
-        "SELECT line, min(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line"
+        "SELECT line, max(error_type::VARCHAR), bool_or(contains(rtrim(csv_line, chr(10) || chr(13)), chr(10))) "
+        "FROM reject_errors GROUP BY line ORDER BY line"
     ).fetchall()
-    for line, kind in found:
-        if kind not in CELL_COUNT:
-            fault = "a quote that is never closed" if "QUOTE" in kind else re.sub("_", " ", kind).lower()
+    for line, kind, several in found:
+        # a refused row over several lines has lost a quote somewhere: it may have swallowed good rows
+        if several or kind not in CELL_COUNT:
+            quote = several or "QUOTE" in kind
+            fault = "a quote that is not closed where it should be" if quote else re.sub("_", " ", kind).lower()
             raise DeliveryRefused(f"{path.name}, line {line + above}: {fault}; have it exported again.")
-    return [RefusedRow(None, CELL_COUNT[kind]) for _, kind in found]
+    return [RefusedRow(None, CELL_COUNT[kind]) for _, kind, _ in found]

@@ -352,4 +352,6 @@ def _fault(error: Any) -> str:
         return "no such key; check its spelling, or remove it"
     if error["type"] == "missing":
         return "is missing"
+    if error["input"] is None:
+        return "is not answered yet; fill it in"
     return str(error["msg"]).removeprefix("Value error, ")

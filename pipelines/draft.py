@@ -104,7 +104,7 @@ def draft(settings: Settings, path: Path) -> str:
         raise MeetlatError(str(refused)) from None
     except duckdb.Error as error:  # its text may quote a row
         raise MeetlatError(f"{path.name} cannot be parsed as {export.tool} ({type(error).__name__}).") from None
-    _refuse_headless(path, columns)
+    _refuse_headless(path, export, columns)
     if not any(column.rows for column in columns):
         raise MeetlatError(f"{path.name} has headings but no rows; draft from an export that holds responses.")
     with engine.connect(settings, settings.state, alone=True) as con:
@@ -402,9 +402,10 @@ def _mark(column: Column) -> str | None:
     return None
 
 
-def _refuse_headless(path: Path, columns: Sequence[Column]) -> None:
+def _refuse_headless(path: Path, export: Export, columns: Sequence[Column]) -> None:
     """Headings that are somebody's answers must not end up in a contract."""
-    data = sum(bool(re.fullmatch(r"[\d.,:;/ -]+|.*\S@\S+\.\S+.*", column.id)) for column in columns)
+    table = export.form["kind"] in ("csv", "xlsx")  # elsewhere an id may be a number
+    data = table * sum(bool(re.fullmatch(r"[\d.,:;/ -]+|.*\S@\S+\.\S+.*", column.id)) for column in columns)
     if any("@" in column.id and EMAIL.search(column.id) for column in columns) or data > len(columns) / 2:
         raise MeetlatError(
             f"{path.name}: its first row looks like answers, not like headings; have it exported with headings."
@@ -437,6 +438,7 @@ PERSONAL = {
     "a phone number": r" (tel\w*|phone\w*|mobiel\w*|mobile|gsm|fax|06) ",
     "a postcode": r" (postcode\w*|postal code|zip( ?code)?|plz|postleitzahl) ",
     "a reference to a person": r" (external (data )?reference|custom data( \d+)?|external url|recipient \w+) ",
+    "a device": r" (browser|user agent|operating system|resolution|device) ",
     "an age or gender": r" (leeftijd|age|geslacht|gender|sex|nationali\w+) ",
 }
 FREE_TEXT = (  # in any heading
@@ -459,7 +461,7 @@ NO_GRADE = (
     r"|hoeveel|how often|hoe vaak|duration|duur|minutes|minuten|last ?page|seed|progress|id|page|times|weeks|maanden"
     r"|months|days|dagen|omvang|size|quota|rank|rang\w*) "
 )
-RECOMMENDS = r" (nps|recommend\w*|\w*aanbevel\w*|aanraden|weiterempfehl\w*|0 10|0 t m 10|0 to 10) |how likely"
+RECOMMENDS = r" (nps\w*|recommend\w*|\w*aanbevel\w*|aanraden|weiterempfehl\w*|0 10|0 t m 10|0 to 10) |how likely"
 GRADES = (
     r" (cijfer\w*|rapportcijfer\w*|grade\w*|rate|rating\w*|score\w*|beoordel\w*|waardeer\w*|tevreden\w*|satisf\w*|note"
     r"|1 10|1 t m 10|1 to 10|werkgever|werkomgeving|employer|zufrieden\w*|bewert\w*) "
@@ -468,7 +470,7 @@ COMPLAINT = r" (klacht\w*|complaint\w*|beschwerde\w*) "
 EMPLOYER = r" (werkgever\w*|werkomgeving|employer|working environment|work environment|medewerkers?tevreden\w*) "
 
 RESPONSE = (  # in this order
-    r" record id | response id | respons id | responseid | respid | respons ?(nummer|nr) "
+    r" record (id|number) | unique id | response id | respons id | responseid | respid | respons ?(nummer|nr) "
     r"| resp(onse)? ?(number|nr|no) ",
     r" respondent id | # | token | formulier\w* | request id | interview ?id | interview ?(nummer|nr) | survey ?id ",
     r" id | respondent(nummer|nr)? | record | case ?id | volgnummer | serial\w* | key | uuid ",
@@ -728,7 +730,8 @@ class Proposal:
         if chosen is None:
             return
         formats = self._formats(chosen)
-        first = formats[0]
+        # a cell with a real date loses its time at midnight, so the form that reads both is safer
+        first = "iso" if "iso" in formats and self.export.form["kind"] == "xlsx" else formats[0]
         swapped = first.replace("%m", "%?").replace("%d", "%m").replace("%?", "%d")
         lines = ["role: date"]
         if first.startswith(("%d/", "%m/")) and swapped in formats and not self.export.tool.startswith("SurveyMonkey"):
@@ -836,18 +839,19 @@ class Proposal:
             grades = self._grades(column)
             if grades is None:
                 continue
+            hinted = means(RECOMMENDS, column) or means(GRADES, column)
             zero_to_ten = means(RECOMMENDS, column) or (0 in grades.numbers and not means(GRADES, column))
             whole = (
                 sum(n for number, n in grades.numbers.items() if number.is_integer()) > 0.95 * grades.numbers.total()
             )
-            if zero_to_ten and whole:
-                lines = ["role: question", "measure: recommendation"]
-                if not means(RECOMMENDS, column):
-                    lines.append("# 0 to 10; only if it asks how likely they are to recommend, else discard it")
-            else:
-                lines = ["role: question", *self._graded(column, by_row)]
-                if 0 in grades.numbers:
-                    lines.append("# 0 was seen too: the measure begins at 1, so a 0 goes to the quarantine")
+            measure = ["measure: recommendation"] if zero_to_ten and whole else self._graded(column, by_row)
+            lines = ["role: question", *measure]
+            if not hinted:
+                likely = measure[0].removeprefix("measure: ").split()[0]
+                asked = f"QUESTION: is it a grade? Its values are, its heading is not. If so, {likely}; else discard it"
+                lines = ["role: question", f"# {asked}", "measure:", *measure[1:]]
+            elif 0 in grades.numbers and not (zero_to_ten and whole):
+                lines.append("# 0 was seen too: the measure begins at 1, so a 0 goes to the quarantine")
             if grades.texts:
                 lines.append("values:\n" + "\n".join(f"  {scalar(t)}: {n:g}" for t, n in grades.texts.items()))
             for reason, values in grades.missing.items():
@@ -899,8 +903,9 @@ class Proposal:
         hinted = means(RECOMMENDS, column) or means(GRADES, column)
         if means(NO_GRADE, column) and not hinted:
             return None
-        high = sum(n for number, n in numbers.items() if number >= (6 if hinted else 9))
-        if high < (0.2 if hinted else 0.02) * answers or sum(n for x, n in numbers.items() if x > 5) < 0.2 * answers:
+        top = 9 if not hinted else 8 if answers >= 30 else 7
+        high = sum(n for number, n in numbers.items() if number >= top)
+        if high < 0.02 * answers or sum(n for x, n in numbers.items() if x > 5) < 0.2 * answers:
             return None  # a shorter scale
         if rest > (0.1 if hinted else 0) * column.filled or (not hinted and len(numbers) < min(3, answers)):
             return None
@@ -1009,10 +1014,17 @@ class Proposal:
 
 # --- the text ------------------------------------------------------------------------------------
 
-ORDER = (  # patterns that sort as text, the finest first
-    r"\d{4}-\d{2}-\d{2}", r"\d{4}_\d{2}_\d{2}", r"20\d{6}", r"\d{4}-Q[1-4]", r"\d{4}Q[1-4]", r"\d{4}-\d{2}",
-    r"\d{4}_\d{2}", r"(?:19|20)\d{4}", r"(?:19|20)\d{2}",
-)  # fmt: skip
+ORDER = (  # what a key looks like, the finest first → how the contract says it
+    (r"\d{4}-\d{2}-\d{2}", r"\d{4}-\d{2}-\d{2}"),
+    (r"\d{4}_\d{2}_\d{2}", r"\d{4}_\d{2}_\d{2}"),
+    (r"20\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", r"\d{8}"),
+    (r"\d{4}-Q[1-4]", r"\d{4}-Q[1-4]"),
+    (r"\d{4}Q[1-4]", r"\d{4}Q[1-4]"),
+    (r"\d{4}-\d{2}", r"\d{4}-\d{2}"),
+    (r"\d{4}_\d{2}", r"\d{4}_\d{2}"),
+    (r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])", r"\d{6}"),
+    (r"(?:19|20)\d{2}", r"\d{4}"),
+)
 
 
 def written(path: Path, export: Export, decimal: str, proposal: Proposal) -> str:
@@ -1107,8 +1119,8 @@ def _within(line: str) -> list[str]:
 def _files(path: Path) -> list[str]:
     """The pattern of the names, and the order key in them."""
     name = path.name
-    for pattern in ORDER:
-        if found := re.search(rf"(?<!\d)({pattern})(?!\d)", name):
+    for looks, pattern in ORDER:
+        if found := re.search(rf"(?<!\d)({looks})(?!\d)", name):
             order = f"({pattern})"
             first = re.search(order, name)
             if first is None or first.group(1) != found[1]:

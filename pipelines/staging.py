@@ -87,8 +87,6 @@ def _check_columns(file: str, columns: list[str], contract: Contract) -> None:
         )
     missing = [c for c in contract.columns if c not in columns]
     new = [privacy.heading(c) for c in columns if c not in known]
-    if twice := sorted({c for c in columns if columns.count(c) > 1}):
-        raise DeliveryRefused(f"{file} has the columns {twice} more than once; rename them in the export.")
     if missing or new:
         parts = [f"lacks the columns {missing}"] if missing else []
         parts += [f"has the columns {new} which the contract does not know"] if new else []

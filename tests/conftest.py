@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from pipelines import samples
 from pipelines.samples import klantcontact
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -149,6 +151,55 @@ def write_quarter(raw: Path, quarter: int, rows: list[list[str]]) -> None:
     (raw / CUSTOMERS / QUARTER.format(quarter)).write_bytes(as_csv(rows))
 
 
+Cells = Counter[tuple[Any, ...]]
+
+
+def ledger(place: Place, name: str) -> list[dict[str, str]]:
+    """The rows of a file of the ledger."""
+    path = place.raw / ".ledger" / name
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return list(csv.DictReader(text.decode().splitlines()))
+
+
+def booked(place: Place, *, by_delivery: bool) -> Cells:
+    """The cells of the ledger. What was not asked is no answer: the receipts alone count it."""
+    cells: Cells = Counter()
+    for row in ledger(place, "cells.csv.gz"):
+        if row["missing_reason"] == "not_asked":
+            continue
+        key = (
+            row["source_code"], row["delivery"] if by_delivery else None, row["time_cell"],
+            row["organisation_code"] or None, row["audience_code"], row["channel_code"], row["measure_code"],
+            int(row["value"]) if row["value"] else None, row["missing_reason"] or None,
+        )  # fmt: skip
+        cells[key] += int(row["n"])
+    return cells
+
+
+def answers_by_delivery(place: Place) -> Cells:
+    """The same cells, counted from the answers of a release."""
+    rows = place.query(
+        "SELECT a.source_code, d.file_name, strftime(a.answered_on, '%Y-%m'), a.organisation_code, "
+        "a.audience_code, a.channel_code, a.measure_code, a.value, a.missing_reason, count(*) "
+        "FROM core.fct_answer AS a JOIN meta.delivery AS d USING (source_code, delivery_id) GROUP BY ALL"
+    )
+    return Counter({tuple(key): n for *key, n in rows})
+
+
+def assert_same(found: Cells, true: Cells) -> None:
+    missing, extra = true - found, found - true
+    assert not missing and not extra, f"missing {missing.most_common(5)}, too many {extra.most_common(5)}"
+    assert found == true
+
+
+def assert_receipts(place: Place) -> None:
+    """The receipts of a release are those of the ledger."""
+    receipts = ledger(place, "receipts.csv")
+    true = [tuple(int(v) if v.isdigit() else v for v in receipt.values()) for receipt in receipts]
+    columns = ", ".join(receipts[0]).replace("delivery,", "file_name,")
+    assert sorted(place.query(f"SELECT {columns} FROM meta.delivery", "benchmark.duckdb")) == sorted(true)
+
+
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
@@ -191,6 +242,27 @@ def built(once: Once, sample: Path) -> Place:
         place.refresh(MEETLAT_THREADS="2")
 
     return Place(once("built", make))
+
+
+@pytest.fixture(scope="session")
+def every_sample(once: Once) -> Path:
+    """A raw folder with the exports of all five monitors, 4,000 ratings in the first, the contracts and the ledger."""
+
+    def make(folder: Path) -> None:
+        samples.write_all(folder, RATINGS)
+        add_contracts(folder)
+
+    return once("every_sample", make)
+
+
+@pytest.fixture(scope="session")
+def every_built(once: Once, every_sample: Path) -> Place:
+    """A place with the release of all five monitors. Only to look at: copy it to change it."""
+
+    def make(folder: Path) -> None:
+        new_place(folder, every_sample).refresh()
+
+    return Place(once("every_built", make))
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,27 @@
-"""What the pipeline counts is what the generator says is truly in the exports."""
+"""What the pipeline counts is what the generator says is truly in the exports, of every source."""
 
-import csv
-import gzip
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import CUSTOMERS, EMPLOYEES, PROJECT, SOCIAL, Once, Place, new_place, sha256
+from conftest import (
+    CUSTOMERS,
+    EMPLOYEES,
+    PROJECT,
+    SOCIAL,
+    Once,
+    Place,
+    answers_by_delivery,
+    assert_receipts,
+    assert_same,
+    booked,
+    ledger,
+    new_place,
+    sha256,
+)
 
-from pipelines.samples import klantcontact
+from pipelines import samples
 
 MARTS = {
     (CUSTOMERS, "channel_rating"): "channel_rating",
@@ -18,16 +29,18 @@ MARTS = {
     (CUSTOMERS, "complaint_handling"): "complaint_handling",
     (EMPLOYEES, "employee_satisfaction"): "employee_satisfaction",
     (SOCIAL, "social_sentiment"): "social_sentiment",
+    ("rackspace_it_decision_makers", "satisfaction"): "satisfaction",
+    ("rackspace_employees", "hours_lost_per_year"): "statement_share",
 }
+ANY_SHARE, TWO_YEARS = "statement_share", "integron_cx"
+RETURNING = {CUSTOMERS, EMPLOYEES, SOCIAL, TWO_YEARS}  # sources with respondents who come more than once
 COUNTS = {"kcm-2011-n", "kcm-2011q13-n"}  # figures that say how many ratings there were
-
-Cells = Counter[tuple[Any, ...]]
 
 
 @pytest.fixture(scope="session")
 def default_sample(once: Once) -> Path:
     """What the generator writes at the published size, with its ledger."""
-    return once("default_sample", klantcontact.write)
+    return once("default_sample", samples.write_all)
 
 
 @pytest.fixture(scope="session")
@@ -43,39 +56,12 @@ def shipped(once: Once, default_sample: Path) -> Place:
     return Place(once("shipped", make))
 
 
-@pytest.fixture(params=["built", pytest.param("shipped", marks=pytest.mark.full)])
+@pytest.fixture(params=["every_built", pytest.param("shipped", marks=pytest.mark.full)])
 def release(request: pytest.FixtureRequest) -> Place:
     """A release of each size."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Place)
     return found
-
-
-def ledger(place: Place, name: str) -> list[dict[str, str]]:
-    path = place.raw / ".ledger" / name
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return list(csv.DictReader(text.decode().splitlines()))
-
-
-def booked(place: Place, *, by_delivery: bool) -> Cells:
-    """The cells of the ledger. What was not asked is no answer: the receipts alone count it."""
-    cells: Cells = Counter()
-    for row in ledger(place, "cells.csv.gz"):
-        if row["missing_reason"] == "not_asked":
-            continue
-        key = (
-            row["source_code"], row["delivery"] if by_delivery else None, row["time_cell"],
-            row["organisation_code"], row["audience_code"], row["channel_code"], row["measure_code"],
-            int(row["value"]) if row["value"] else None, row["missing_reason"] or None,
-        )  # fmt: skip
-        cells[key] += int(row["n"])
-    return cells
-
-
-def assert_same(found: Cells, true: Cells) -> None:
-    missing, extra = true - found, found - true
-    assert not missing and not extra, f"missing {missing.most_common(5)}, too many {extra.most_common(5)}"
-    assert found == true
 
 
 def test_the_cube_is_the_ledger(release: Place) -> None:
@@ -87,51 +73,58 @@ def test_the_cube_is_the_ledger(release: Place) -> None:
 
 
 def test_the_answers_of_every_delivery_are_the_ledger(release: Place) -> None:
-    rows = release.query(
-        "SELECT a.source_code, d.file_name, strftime(a.answered_on, '%Y-%m'), a.organisation_code, "
-        "a.audience_code, a.channel_code, a.measure_code, a.value, a.missing_reason, count(*) "
-        "FROM core.fct_answer AS a JOIN meta.delivery AS d USING (delivery_id) GROUP BY ALL"
-    )
-    assert_same(Counter({tuple(key): n for *key, n in rows}), booked(release, by_delivery=True))
+    assert_same(answers_by_delivery(release), booked(release, by_delivery=True))
 
 
 def test_the_receipts_are_the_ledger(release: Place) -> None:
-    receipts = ledger(release, "receipts.csv")
-    true = [tuple(int(v) if v.isdigit() else v for v in receipt.values()) for receipt in receipts]
-    columns = ", ".join(receipts[0]).replace("delivery,", "file_name,")
-    assert sorted(release.query(f"SELECT {columns} FROM meta.delivery", "benchmark.duckdb")) == sorted(true)
+    assert_receipts(release)
 
 
 def test_people_are_counted_once(release: Place) -> None:
-    counted = ledger(release, "respondents.csv")
-    assert {(row["source_code"], row["measure_code"]) for row in counted} == set(MARTS)
-    for row in counted:
-        mart = MARTS[row["source_code"], row["measure_code"]]
-        found = release.query(
-            f"SELECT n_answers, n_respondents FROM mart.{mart} WHERE monitor_code = 'klantcontact_monitor' "
-            "AND period_code = '2011' AND sector_code = 'all' AND channel_code = 'all'",
-            "benchmark.duckdb",
-        )
-        assert found == [(int(row["n_answers"]), int(row["n_respondents"]))], mart
-        assert int(row["n_respondents"]) < int(row["n_answers"]), "nobody returns, so nothing is shown"
+    counted = {(row["source_code"], row["measure_code"]): row for row in ledger(release, "respondents.csv")}
+    found = release.query(
+        "SELECT source_code, measure_code, count(*), count(DISTINCT respondent_id) FROM core.fct_answer "
+        "WHERE value IS NOT NULL GROUP BY ALL"
+    )
+    true = {key: (int(row["n_answers"]), int(row["n_respondents"])) for key, row in counted.items()}
+    assert {(source, measure): tuple(n) for source, measure, *n in found} == true
+    for source, measure in true:
+        answers, respondents = true[source, measure]
+        assert (respondents < answers) == (source in RETURNING), "nobody returns, so nothing is shown"
 
 
-def test_the_published_figures_come_out(release: Place, built: Place) -> None:
+def test_the_marts_count_people_once_too(release: Place) -> None:
+    for row in ledger(release, "respondents.csv"):
+        source, measure = row["source_code"], row["measure_code"]
+        if source == TWO_YEARS:  # the ledger counts over both years, a mart over one
+            continue
+        for mart in {MARTS.get((source, measure), ANY_SHARE), "measure_score"}:
+            found = release.query(
+                f"SELECT n_answers, n_respondents FROM mart.{mart} JOIN core.dim_source AS s "
+                f"USING (monitor_code, audience_code) WHERE s.source_code = '{source}' AND period_type = 'year' "
+                f"AND sector_code = 'all' AND channel_code = 'all' AND measure_code = '{measure}'",
+                "benchmark.duckdb",
+            )
+            assert found == [(int(row["n_answers"]), int(row["n_respondents"]))], (mart, source, measure)
+
+
+def test_the_published_figures_come_out(release: Place, every_built: Place) -> None:
     rows = release.query(
         "SELECT figure_id, is_reproduced, value >= accept_from AND coalesce(value < accept_below, true) "
-        "FROM mart.published_comparison WHERE monitor_code = 'klantcontact_monitor'",
+        "FROM mart.published_comparison",
         "benchmark.duckdb",
     )
-    assert len(rows) == 15
-    expected = {figure: figure not in COUNTS or release.root != built.root for figure, _, _ in rows}
+    assert len(rows) == 36
+    expected = {figure: figure not in COUNTS or release.root != every_built.root for figure, _, _ in rows}
     assert {figure: reproduced for figure, reproduced, _ in rows} == expected
     assert {figure: inside for figure, _, inside in rows} == expected
 
 
 @pytest.mark.full
 def test_the_shipped_exports_are_what_the_generator_writes(default_sample: Path) -> None:
-    for source in (CUSTOMERS, EMPLOYEES, SOCIAL):
-        files = [f for f in (PROJECT / "raw" / source).iterdir() if f.name != "contract.yml"]
-        shipped = {f.name: sha256(f) for f in files}
-        written = {f.name: sha256(f) for f in (default_sample / source).iterdir()}
-        assert shipped == written
+    sources = {contract.parent.name for contract in (PROJECT / "raw").glob("*/contract.yml")}
+    assert len(sources) == 12
+    assert {folder.name for folder in default_sample.iterdir()} == {*sources, ".ledger"}
+    for source in sorted(sources):
+        shipped = {f.name: sha256(f) for f in (PROJECT / "raw" / source).iterdir() if f.name != "contract.yml"}
+        assert shipped == {f.name: sha256(f) for f in (default_sample / source).iterdir()}, source

@@ -42,5 +42,5 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) ->
     else:
         from pipelines.readers import jsonlines
 
-        with jsonlines.open_text(con, path, form, contract) as text:
+        with jsonlines.open_text(path, form, contract) as text:
             yield text

@@ -1,4 +1,4 @@
-"""From the JSON of a survey tool to plain objects, one a line, one response each.
+"""From the JSON of a survey tool to plain objects, one response each.
 
 Objects are taken from the document one at a time, so its length does not matter. Which keys become
 columns is for `jsonlines.py`.
@@ -12,32 +12,26 @@ from typing import Any
 
 from pipelines.errors import DeliveryRefused
 from pipelines.formats import Json, JsonLines, QualtricsJson, SurveyMonkeyJson
-from pipelines.readers.text import BLOCK, LONGEST_LINE, Lines
+from pipelines.readers.text import LONGEST_LINE, Lines
 
 Plain = dict[str, Any]
 DEEPEST = 50  # objects inside objects
 SPACE = " \t\n\r"
 
 
-def lines(
+def responses(
     path: Path, chunks: Iterator[bytes], form: Json | JsonLines | QualtricsJson | SurveyMonkeyJson
-) -> Iterator[bytes]:
-    """One line of JSON for every response."""
-    chunk = bytearray()
-    for response in _line_by_line(path, chunks) if isinstance(form, JsonLines) else _responses(path, chunks, form):
+) -> Iterator[Any]:
+    """Every response as a plain object; what is no object comes as it is, to be refused as a row."""
+    for response in _line_by_line(path, chunks) if isinstance(form, JsonLines) else _one_by_one(path, chunks, form):
         if not isinstance(response, dict):
-            plain = response
+            yield response
         elif isinstance(form, QualtricsJson):
-            plain = qualtrics(response, form.labels)
+            yield qualtrics(response, form.labels)
         elif isinstance(form, SurveyMonkeyJson):
-            plain = surveymonkey(response)
+            yield surveymonkey(response)
         else:
-            plain = flat(response) if form.flatten else response
-        chunk += json.dumps(plain).encode() + b"\n"
-        if len(chunk) > BLOCK:
-            yield bytes(chunk)
-            chunk.clear()
-    yield bytes(chunk)
+            yield flat(response) if form.flatten else response
 
 
 def flat(outer: Plain, prefix: str = "", depth: int = 0) -> Plain:
@@ -103,7 +97,7 @@ def _line_by_line(path: Path, chunks: Iterator[bytes]) -> Iterator[Any]:
                 yield None
 
 
-def _responses(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson | SurveyMonkeyJson) -> Iterator[Any]:
+def _one_by_one(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson | SurveyMonkeyJson) -> Iterator[Any]:
     """The items of the array, or the objects that follow each other (NDJSON)."""
     key = form.rows if isinstance(form, Json) else "responses" if isinstance(form, QualtricsJson) else "data"
     text = Scanner(path, chunks)

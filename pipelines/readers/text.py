@@ -103,12 +103,13 @@ class Lines:
     """Chunks of text of which the first lines are wanted one by one."""
 
     def __init__(self, path: Path, chunks: Iterator[bytes]) -> None:
-        self.path, self.chunks, self.kept = path, chunks, b""
+        self.path, self.chunks, self.kept, self.at = path, chunks, b"", 0
 
     def line(self) -> bytes:
         """The next line with its end; empty at the end of the text."""
-        searched = 0
+        searched = self.at
         while (end := self.kept.find(b"\n", searched)) < 0:
+            self.kept, self.at = self.kept[self.at :], 0
             searched = len(self.kept)
             if searched > LONGEST_LINE:
                 raise DeliveryRefused(f"{self.path.name}: a line is longer than 16 MiB; a quote is probably missing.")
@@ -116,11 +117,11 @@ class Lines:
                 end = searched
                 break
             self.kept += chunk
-        line, self.kept = self.kept[: end + 1], self.kept[end + 1 :]
-        return line
+        start, self.at = self.at, end + 1
+        return self.kept[start : self.at]
 
     def rest(self) -> Iterator[bytes]:
-        yield self.kept
+        yield self.kept[self.at :]
         yield from self.chunks
 
 
@@ -240,12 +241,16 @@ def feeding(chunks: Iterator[bytes], tally: Tally, path: Path) -> Generator[Feed
         raise feed.error
 
 
-def parsed(file: str, columns: int, delimiter: str = ",", quote: str | None = '"') -> str:
-    """A FROM item: delimited text without heading, every cell as text, with `fault` NULL."""
-    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(columns))
+def parsed(file: str, columns: int, delimiter: str = ",", quote: str | None = '"', with_fault: bool = False) -> str:
+    """A FROM item: delimited text without heading, every cell as text.
+
+    `fault` is the last cell of every row if the text brings it along, and else NULL.
+    """
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(columns)) + (", 'fault': 'VARCHAR'" if with_fault else "")
     mark = quoted(quote or "")
     return (
-        f"(SELECT *, NULL::VARCHAR AS fault FROM read_csv({quoted(file)}, auto_detect = false, header = false, "
+        f"(SELECT *{'' if with_fault else ', NULL::VARCHAR AS fault'} "
+        f"FROM read_csv({quoted(file)}, auto_detect = false, header = false, "
         f"columns = {{{types}}}, delim = {quoted(delimiter)}, quote = {mark}, escape = {mark}, new_line = '\\n', "
         f"max_line_size = {LONGEST_LINE}, store_rejects = true))"
     )

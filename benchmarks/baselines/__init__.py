@@ -1,0 +1,1 @@
+"""The shortest scripts that do the same work, written by hand and as well as we can."""

@@ -1,0 +1,76 @@
+"""Exports of any size in the shape of the customers' one: semicolons, decimal comma, dirt. The same each time."""
+
+import csv
+from pathlib import Path
+
+import duckdb
+
+from pipelines.settings import PROJECT
+
+DIRT = 1_000  # one in so many grades is none
+
+
+def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8") -> list[Path]:
+    """The deliveries with `rows` rows in all, made once and kept under `cache`."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
+        codes = sorted({row["organisation_code"] for row in csv.DictReader(file)})
+    files = []
+    for part in range(parts):
+        first, last = rows * part // parts, rows * (part + 1) // parts
+        file_ = cache / f"klantcontact_klanten_2011-Q{part + 1}_{rows}_{parts}_{encoding}.csv"
+        if not file_.exists():
+            _write(file_, first, last, codes, encoding)
+        files.append(file_)
+    return files
+
+
+def _write(file: Path, first: int, last: int, codes: list[str], encoding: str) -> None:
+    aside = file.with_suffix(".part")
+    with duckdb.connect(config={"preserve_insertion_order": "true"}) as con:
+        con.execute("SET VARIABLE codes = $1", [codes])
+        con.execute("SET memory_limit = '2GB'")
+        con.execute(
+            f"""
+            COPY (
+              WITH drawn AS (
+                SELECT i, hash(i, 1) AS a, hash(i, 2) AS b, hash(i, 3) AS c FROM range({first}, {last}) AS t(i)
+              )
+              SELECT
+                'K11-' || lpad((CASE WHEN a % 2000 = 7 THEN i - 1 ELSE i END)::VARCHAR, 8, '0') AS "Responsnummer",
+                'C' || lpad((CASE WHEN a % 20 = 1 THEN i // 2 ELSE i END)::VARCHAR, 8, '0') AS "Klantnummer",
+                getvariable('codes')[(a // 32 % {len(codes)})::INTEGER + 1] AS "Organisatie",
+                strftime(DATE '2011-01-01' + (i * 365 // {max(last, 1)})::INTEGER, '%d-%m-%Y') AS "Contactdatum",
+                ['Balie', 'Telefoon', 'Telefoon', 'E-mail', 'Website', 'Website', 'Chat', 'Post'][
+                  (b % 8)::INTEGER + 1] AS "Kanaal",
+                {_grade("b // 8")} AS "Cijfer contact",
+                CASE c % 50 WHEN 0 THEN '' WHEN 1 THEN '99' ELSE least(10, c // 64 % 14)::VARCHAR END
+                  AS "Aanbeveling (0-10)",
+                CASE WHEN c % 5 > 0 THEN 'n.v.t.' ELSE {_grade("a // 64")} END AS "Cijfer klachtafhandeling",
+                ['web', 'web', 'telefoon', 'papier'][(c // 8 % 4)::INTEGER + 1] AS "Geïnterviewd via",
+                CASE c // 128 % 100 WHEN 0 THEN 'test' WHEN 1 THEN 'afgebroken' WHEN 2 THEN 'afgebroken' WHEN 3 THEN ''
+                  ELSE 'compleet' END AS "Status",
+                CASE WHEN b % 4 = 0 THEN 'Zoë de Vries-' || (a % 10000)::VARCHAR END AS "Naam",
+                CASE WHEN b % 4 = 0 THEN 'zoe.devries' || i::VARCHAR || '@voorbeeld.invalid' END AS "E-mailadres",
+                CASE WHEN b % 4 = 0 THEN (1000 + a % 9000)::VARCHAR || ' AB' END AS "Postcode",
+                CASE WHEN b % 32 = 0 THEN 'Vriendelijk geholpen; wel "even" gewacht' END AS "Toelichting"
+              FROM drawn ORDER BY i
+            ) TO '{aside}' (FORMAT csv, DELIMITER ';', HEADER true)
+            """
+        )
+    if encoding != "utf-8":
+        other = file.with_suffix(".coded")
+        with aside.open(encoding="utf-8", newline="") as text, other.open("w", encoding=encoding, newline="") as coded:
+            while block := text.read(1 << 20):
+                coded.write(block)
+        aside.unlink()
+        aside = other
+    aside.rename(file)
+
+
+def _grade(drawn: str) -> str:
+    return (
+        f"CASE WHEN {drawn} % {DIRT} = 0 THEN 'zeven' WHEN {drawn} % 40 = 1 THEN '99' WHEN {drawn} % 40 = 2 THEN '' "
+        f"WHEN {drawn} % 3 = 0 THEN (1 + {drawn} // 8 % 9)::VARCHAR || ',5' "
+        f"ELSE (1 + {drawn} // 8 % 10)::VARCHAR END"
+    )

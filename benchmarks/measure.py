@@ -1,0 +1,49 @@
+"""One piece of work in a process of its own: seconds, CPU seconds and the most memory that it held.
+
+Starting Python and importing are not counted, on either side.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from pipelines.settings import PROJECT
+
+
+@dataclass(frozen=True)
+class Measured:
+    wall: float
+    cpu: float
+    memory: int  # bytes
+    rows: int
+
+
+def here(work: Callable[[], int]) -> Measured:
+    """Do the work and measure it; `work` gives the number of rows that it handled."""
+    before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    rows = work()
+    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(wall, cpu, after.ru_maxrss * (1 if sys.platform == "darwin" else 1024), rows)
+
+
+def apart(module: str, *args: str) -> Measured:
+    """The same in a new process: `python -m module args`, which prints what it measured."""
+    ran = subprocess.run(
+        [sys.executable, "-m", module, *args], cwd=PROJECT, env=_environment(), stdout=subprocess.PIPE, check=True
+    )
+    return Measured(**json.loads(ran.stdout.splitlines()[-1]))
+
+
+def tell(measured: Measured) -> None:
+    print(json.dumps(asdict(measured)))
+
+
+def _environment() -> dict[str, str]:
+    """What decides the speed is the default, whatever is set outside."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MEETLAT_")}

@@ -207,6 +207,7 @@ class Contract(Strict):
     format: Format
     decimal: Literal[".", ","] = "."
     time_zone: str = "Europe/Amsterdam"
+    every_row_is_a_response: bool = False  # the export has no id: repeated rows cannot be found
     delivery: Delivery
     columns: dict[str, Column | Annotated[list[Column], Field(min_length=1)]]
     discard: list[str] = []  # read past, never stored
@@ -225,8 +226,11 @@ class Contract(Strict):
             raise ValueError(f"{twice} stand both under columns and under discard; choose one")
         if not self.questions:
             raise ValueError("columns: none has the role question, so there is nothing to publish")
-        if not self.named("response"):
-            raise ValueError("columns: one must have the role response, or repeated rows cannot be found")
+        if bool(self.named("response")) == self.every_row_is_a_response:
+            raise ValueError(
+                "columns: one must have the role response, or repeated rows cannot be found; if the export has no id "
+                "at all, say `every_row_is_a_response: true` instead"
+            )
         if not self.named("date") and not self.wave and not self.waves:
             raise ValueError("columns: give one the role date, or say which wave this is with `wave:`")
         if self.wave and self.waves:

@@ -79,11 +79,9 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
     with_reason = "".join(f", {_missing(i, c, contract, text)} AS m{i}" for i, c in enumerate(asked))
     explained = f"SELECT *{with_reason} FROM ({sorted_out})"
 
-    response = privacy.pseudonym("response_prefix", text[contract.one("response") or ""])
-    respondent = contract.one("respondent")
-    person = response
-    if respondent:
-        person = f"coalesce({privacy.pseudonym('respondent_prefix', text[respondent])}, {response})"
+    named, respondent = contract.one("response"), contract.one("respondent")
+    response = privacy.pseudonym("response_prefix", text[named]) if named else "NULL::VARCHAR"
+    person = privacy.pseudonym("respondent_prefix", text[respondent]) if respondent else "NULL::VARCHAR"
     states = "".join(f" WHEN {i} THEN '{s}'" for i, (_, s, _) in enumerate(rules, 1))
     reasons = "".join(f" WHEN {i} THEN {why}" for i, (_, _, why) in enumerate(rules, 1))
     judged = [
@@ -164,7 +162,8 @@ def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, 
             if spec.keep != "any":
                 known = _tokens([*spec.keep, *spec.exclude])
                 refused.append((f"{column} NOT IN ({known})", "refused", quoted("unknown_status")))
-    refused.append((f"{text[contract.one('response') or '']} IS NULL", "refused", quoted("no_response_id")))
+    if (id_column := contract.one("response")) is not None:
+        refused.append((f"{text[id_column]} IS NULL", "refused", quoted("no_response_id")))
     if contract.named("date"):
         refused.append(("answered_on IS NULL", "refused", quoted("no_valid_date")))
     if contract.named("organisation"):

@@ -74,7 +74,7 @@ def stage(
             raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
         if not same(before, delivery.path.stat()):
             raise DeliveryRefused(f"{delivery.path.name} changed while it was being read; refresh again.")
-        _find_repeated(con)
+        _find_repeated(con, delivery)
         return _write(con, delivery, contract, unread, folder)
 
 
@@ -110,10 +110,16 @@ def _engine_fault(file: str, error: duckdb.Error) -> str:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def _find_repeated(con: duckdb.DuckDBPyConnection) -> None:
+def _find_repeated(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
     """Of responses that stand in the delivery more than once, the last row counts."""
-    # rows keep the order of the file; a window over the text itself would run on one core
-    con.execute("CREATE TEMP VIEW judged AS SELECT rowid + 1 AS row_number, * FROM judged_row")
+    # rows keep the order of the file; a window over the text itself would run on one core. Where the export has
+    # no id, a row is known by its delivery and place.
+    place = privacy.pseudonym("response_prefix", f"({quoted(delivery.sha256 + ':')} || rowid)")
+    response = f"CASE WHEN row_state = 'accepted' THEN coalesce(response_id, {place}) END"
+    con.execute(
+        f"CREATE TEMP VIEW judged AS SELECT rowid + 1 AS row_number, * REPLACE ({response} AS response_id, "
+        f"coalesce(respondent_id, {response}) AS respondent_id) FROM judged_row"
+    )
     con.execute(
         "CREATE TEMP TABLE repeated AS SELECT response_id, max(row_number) AS last FROM judged "
         "WHERE row_state = 'accepted' GROUP BY response_id HAVING count(*) > 1"

@@ -31,7 +31,6 @@ Q01, Q06, S03, S05 = (
 L01, T01, H01, M01 = "l01_limesurvey_fulltext", "t01_typeform_two_versions", "h01_decimal_comma", "m01_delimited_sets"
 P06, P08, P09, D01 = "p06_spss_sets", "p08_spss_user_missing", "p09_spss_umlauts", "d01_stata_tagged_missing"
 SOURCES = (Q01, Q06, S03, S05, L01, T01, H01, M01, P06, P08, P09, D01)
-WITHOUT_ID = (H01, P09)  # their rows have no id, so nothing tells a repeated row from another respondent
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 
 
@@ -45,30 +44,14 @@ def raw_folder(folder: Path, *sources: str) -> Path:
 
 @pytest.fixture(scope="session")
 def release(once: Once) -> Place:
-    """A place with the release of all that have an id, and what the refresh said in said.txt. Only to look at."""
+    """A place with the release of all of them, and what the refresh said in said.txt. Only to look at."""
 
     def make(folder: Path) -> None:
-        sources = [source for source in SOURCES if source not in WITHOUT_ID]
-        place = new_place(folder, raw_folder(folder.with_name("real_raw"), *sources))
+        place = new_place(folder, raw_folder(folder.with_name("real_raw"), *SOURCES))
         ran = place.refresh()
         (folder / "said.txt").write_text(ran.stdout + ran.stderr, encoding="utf-8")
 
     return Place(once("real_exports", make))
-
-
-@pytest.fixture(scope="session")
-def without_id(once: Once) -> Place:
-    """A place with the release of the others. Only to look at."""
-
-    def make(folder: Path) -> None:
-        new_place(folder, raw_folder(folder.with_name("real_raw_without_id"), *WITHOUT_ID)).refresh()
-
-    return Place(once("real_exports_without_id", make))
-
-
-needs_no_id = pytest.mark.xfail(
-    strict=True, reason="a contract cannot say yet that an export has no id of the response"
-)
 
 
 # --- what is asked of a release -----------------------------------------------------------------
@@ -209,15 +192,14 @@ def test_a_literal_none_is_a_text(release: Place) -> None:
     assert dict(found) == {"None": 8, "NA": 4, "N/A": 2, "n/a": 1, "none": 1}
 
 
-@needs_no_id
-def test_semicolons_and_decimal_commas(without_id: Place) -> None:
-    assert rows(without_id, H01) == (237, 237, 0, 0, 0, 0)
-    assert mean(without_id, H01, "height") == (172.3809, 209)
-    assert mean(without_id, H01, "pulse") == (74.151, 192)
-    assert mean(without_id, H01, "age") == (20.3745, 237)
-    assert mean(without_id, H01, "hand_span") == (18.6691, 236)
-    assert counts(without_id, H01, "exercise") == {1: 115, 2: 98, 3: 24}, "None is an answer"
-    assert counts(without_id, H01, "smoking") == {1: 189, 2: 19, 3: 17, 4: 11, "dont_know": 1}
+def test_semicolons_and_decimal_commas(release: Place) -> None:
+    assert rows(release, H01) == (237, 237, 0, 0, 0, 0)
+    assert mean(release, H01, "height") == (172.3809, 209)
+    assert mean(release, H01, "pulse") == (74.151, 192)
+    assert mean(release, H01, "age") == (20.3745, 237)
+    assert mean(release, H01, "hand_span") == (18.6691, 236)
+    assert counts(release, H01, "exercise") == {1: 115, 2: 98, 3: 24}, "None is an answer"
+    assert counts(release, H01, "smoking") == {1: 189, 2: 19, 3: 17, 4: 11, "dont_know": 1}
 
 
 def test_delimited_sets(release: Place) -> None:
@@ -256,10 +238,9 @@ def test_spss_user_missing(release: Place) -> None:
     assert counts(release, P08, "choice_code") == {1: 1, "dont_know": 1}
 
 
-@needs_no_id
-def test_spss_labels_with_umlauts(without_id: Place) -> None:
-    assert rows(without_id, P09) == (4, 4, 0, 0, 0, 0)
-    assert counts(without_id, P09, "umlaut") == {1: 2, 2: 1, 3: 1}
+def test_spss_labels_with_umlauts(release: Place) -> None:
+    assert rows(release, P09) == (4, 4, 0, 0, 0, 0)
+    assert counts(release, P09, "umlaut") == {1: 2, 2: 1, 3: 1}
 
 
 def test_stata_keeps_six_kinds_of_missing_apart(release: Place) -> None:

@@ -399,6 +399,9 @@ class Build:
 
         def make() -> None:
             with suppress(Exception):
+                with self._lock:  # all deliveries at once, not source by source
+                    every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
+                    side_by_side(self.settings, lambda each: self.staged(*each), every)
                 for name in self.inputs.models:
                     if ended.is_set():
                         return

@@ -50,4 +50,4 @@ def copy(export: Path, out: Path, threads: int | None = None, encoding: str = "u
 
 
 if __name__ == "__main__":
-    print(copy(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:4])))
+    print(copy(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None))

@@ -64,6 +64,8 @@ def _rows(path: Path, form: Spss | Stata, meta: Any, decimal: str, decode: Decod
 
 def _decoder(path: Path, encoding: str) -> Decode:
     def decode(text: str) -> str:
+        if text is None:  # the library gives no name where the file is damaged
+            raise DeliveryRefused(f"{path.name} is damaged: a name of a variable is missing; have it exported again.")
         if text.isascii():
             return text
         try:

@@ -4,6 +4,7 @@ The formulas themselves stand in `sql/estimate/`. Functions get and give whole c
 for NULL and for arguments outside their domain, and do not depend on how rows are batched.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -14,15 +15,47 @@ def t_quantile(p, df):  # type: ignore[no-untyped-def]  # Arrow arrays in and ou
 
     Source: scipy.special.stdtrit (Cephes); equal to R's qt to 1e-12 relative.
     """
-    import numpy as np
-    import pyarrow as pa
     from scipy.special import stdtrit
 
-    probability, freedom = _floats(p), _floats(df)
-    usable = np.isfinite(probability) & np.isfinite(freedom) & (freedom >= 1)
-    values = stdtrit(np.where(usable, freedom, 1.0), np.where(usable, probability, 0.5))
-    valid = np.packbits(usable, bitorder="little").tobytes()
-    buffers = [pa.py_buffer(valid), pa.py_buffer(values.tobytes())]
+    return _apply(lambda p, df: stdtrit(df, p), p, df, usable=lambda p, df: (p > 0) & (p < 1) & (df > 0))
+
+
+def t_test(t, df):  # type: ignore[no-untyped-def]
+    """Two-sided p-value of a t statistic with df degrees of freedom: the chance of one at least as far from 0.
+
+    Source: scipy.special.stdtr (Cephes); R's 2 * pt(-abs(t), df).
+    """
+    from scipy.special import stdtr
+
+    return _apply(lambda t, df: 2 * stdtr(df, -abs(t)), t, df, usable=lambda t, df: df > 0)
+
+
+def normal_quantile(p):  # type: ignore[no-untyped-def]
+    """Quantile of the standard normal distribution. Source: scipy.special.ndtri (Cephes); R's qnorm."""
+    from scipy.special import ndtri
+
+    return _apply(ndtri, p, usable=lambda p: (p > 0) & (p < 1))
+
+
+def normal_test(z):  # type: ignore[no-untyped-def]
+    """Two-sided p-value of a standard normal statistic. Source: scipy.special.ndtr (Cephes); R's 2 * pnorm(-abs(z))."""
+    from scipy.special import ndtr
+
+    return _apply(lambda z: 2 * ndtr(-abs(z)), z, usable=lambda z: z == z)
+
+
+def _apply(function: Callable[..., Any], *columns: Any, usable: Callable[..., Any]) -> Any:
+    """The function of whole columns of doubles, NULL where an argument is missing or not usable."""
+    import numpy as np
+    import pyarrow as pa
+
+    arguments = [_floats(column) for column in columns]
+    with np.errstate(invalid="ignore"):
+        good = np.logical_and.reduce([np.isfinite(a) for a in arguments]) & usable(*arguments)
+        values = np.zeros(len(good))
+        values[good] = function(*(a[good] for a in arguments))
+    bitmap = np.packbits(good, bitorder="little").tobytes()
+    buffers = [pa.py_buffer(bitmap), pa.py_buffer(values.tobytes())]
     return pa.Array.from_buffers(pa.float64(), len(values), buffers)  # pa.array would import pandas
 
 
@@ -42,7 +75,12 @@ def _floats(column: Any) -> Any:
     return np.concatenate(arrays) if arrays else np.empty(0)
 
 
-FUNCTIONS = {"t_quantile": (t_quantile, ["DOUBLE", "DOUBLE"])}
+FUNCTIONS = {
+    "t_quantile": (t_quantile, ["DOUBLE", "DOUBLE"]),
+    "t_test": (t_test, ["DOUBLE", "DOUBLE"]),
+    "normal_quantile": (normal_quantile, ["DOUBLE"]),
+    "normal_test": (normal_test, ["DOUBLE"]),
+}
 
 
 def register(con: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -23,7 +23,7 @@ from pipelines import engine, privacy
 from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery, same
 from pipelines.engine import quoted
-from pipelines.errors import DeliveryRefused
+from pipelines.errors import DeliveryRefused, listed
 from pipelines.judging import cells, judge
 from pipelines.parts import JSON
 from pipelines.readers import open_text
@@ -88,8 +88,8 @@ def _check_columns(file: str, columns: list[str], contract: Contract) -> None:
     missing = [c for c in contract.columns if c not in columns]
     new = [privacy.heading(c) for c in columns if c not in known]
     if missing or new:
-        parts = [f"lacks the columns {missing}"] if missing else []
-        parts += [f"has the columns {new} which the contract does not know"] if new else []
+        parts = [f"lacks the columns {listed(missing)}"] if missing else []
+        parts += [f"has the columns {listed(new)} which the contract does not know"] if new else []
         remedy = (
             "add each under `columns` or `discard` in contract.yml"
             if new

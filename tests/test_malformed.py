@@ -57,6 +57,11 @@ def with_a_column(raw: Path) -> bytes:
     return as_csv([[*heading, "Telefoonnummer"], *([*row, "06-00012345"] for row in rows)])
 
 
+def with_many_columns(raw: Path) -> bytes:
+    heading, *rows = read_quarter(raw, 1)
+    return as_csv([[*heading, *(f"Extra {i}" for i in range(3_000))], *([*row, *[""] * 3_000] for row in rows[:9])])
+
+
 def in_the_middle(bytes_: bytes) -> Bytes:
     """The first quarter with something put in at the start of a line halfway."""
 
@@ -104,6 +109,7 @@ def cases() -> Iterator[Case]:
     yield customers("no windows-1252", in_the_middle(b"\x81"), "not windows-1252")
     yield customers("missing column", without_a_column, r"lacks the columns \['Kanaal'\]")
     yield customers("new column", with_a_column, r"\['Telefoonnummer'\] which the contract does not know")
+    yield customers("many new columns", with_many_columns, r"'Extra 9'.*\] and 2,9\d\d more which the contract")
     yield customers("duplicated column", heading_changed("Toelichting", "Naam"), r"\['Naam #2'\]")
     yield customers("empty", lambda raw: b"", "is empty")
     yield customers("empty inside", lambda raw: gzip.compress(b"", mtime=0), "no heading|empty")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pipelines.engine import quoted
-from pipelines.errors import DeliveryRefused
+from pipelines.errors import DeliveryRefused, listed
 from pipelines.formats import Parquet
 from pipelines.readers import headings
 from pipelines.readers.archive import FREE, IN_MEMORY, RATIO, is_packed, open_bytes
@@ -37,7 +37,7 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Parquet, decimal
         nested = [n for n, t in zip(columns, types, strict=True) if t.startswith(NESTED) or t.endswith("]")]
         if nested:
             raise DeliveryRefused(
-                f"{path.name}: the columns {nested} hold more than one value a cell; export them flat."
+                f"{path.name}: the columns {listed(nested)} hold more than one value a cell; export them flat."
             )
         raw = ", ".join(f"r{i}" for i in range(len(names)))
         cells = ", ".join(f"{_cell(f'r{i}', t, decimal)} AS c{i}" for i, t in enumerate(types))

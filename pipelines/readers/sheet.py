@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import DeliveryRefused
+from pipelines.errors import DeliveryRefused, listed
 from pipelines.formats import Sheet
 from pipelines.readers import headings
 from pipelines.readers.archive import IN_MEMORY, Limit, seekable
@@ -53,10 +53,10 @@ def _opened(path: Path, file: io.BufferedIOBase, form: Sheet) -> tuple[str, Any]
         book = CalamineWorkbook.from_filelike(file)
         names = book.sheet_names
         if form.sheet is None and len(names) > 1:
-            raise DeliveryRefused(f"{path.name} has the sheets {names}; name the one to read with `sheet:`.")
+            raise DeliveryRefused(f"{path.name} has the sheets {listed(names)}; name the one to read with `sheet:`.")
         name = form.sheet or names[0]
         if name not in names:
-            raise DeliveryRefused(f"{path.name} has no sheet '{name}'; it has {names}.")
+            raise DeliveryRefused(f"{path.name} has no sheet '{name}'; it has {listed(names)}.")
         return name, book.get_sheet_by_name(name)
     except (CalamineError, OSError, IndexError, ValueError):
         raise _unreadable(path) from None

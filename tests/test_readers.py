@@ -204,6 +204,7 @@ REFUSED_TEXTS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "open quote in the heading": (b'a;"b\n' + b"x" * 200_000, csv(), "heading cannot be read"),
     "endless line": (b"a;b\n1;" + b"x" * (17 << 20), csv(), "x.csv"),
     "endless heading": (b"a" * (18 << 20), csv(), "longer than 16 MiB"),
+    "nothing but line ends": (b"\n" * 20_000 + b"a;b\n", csv(), "no heading in its first 10,000 lines"),
     "too many columns": (b";" * 20_000 + b"\n", csv(headings=[]), "20,001 columns"),
 }
 
@@ -587,6 +588,22 @@ def test_what_is_no_object_is_refused_alone(tmp_path: Path) -> None:
     assert table.rows == [("1",), (None,), ("2",)] and table.faults == ["not_a_json_object"]
 
 
+def test_lines_far_apart(tmp_path: Path) -> None:
+    """Empty lines cost next to nothing, and a line may begin in one block and end in another."""
+    lines = b'{"a": 1}\n' + b"\n" * (60 << 20) + b'{"a": "' + b"x" * (3 << 20) + b'"}\n\n{"a": 2}'
+    table = read(put(tmp_path, "x.jsonl.gz", gzip.compress(lines, 1)), {"kind": "jsonl"})
+    assert table.rows == [("1",), ("x" * (3 << 20),), ("2",)]
+    array = b'[{"a": 1},' + b" " * (60 << 20) + b'{"a": 2}]'
+    table = read(put(tmp_path, "x.json.gz", gzip.compress(array, 1)), {"kind": "json"})
+    assert table.rows == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_small_files_of_very_many_objects(tmp_path: Path, kind: str) -> None:
+    content = b"{}\n" * 10_000_000 if kind == "jsonl" else b"[" + b"{},\n" * 10_000_000
+    refused(put(tmp_path, "x.json.gz", gzip.compress(content, 9)), {"kind": kind}, "more objects than bytes")
+
+
 def test_a_long_array_in_small_memory(tmp_path: Path) -> None:
     items = ",\n".join(json.dumps({"id": i, "text": "é" * 100}) for i in range(20_000))
     table = read(
@@ -605,6 +622,11 @@ BAD_JSONS: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no array": (b'{"a": 1}', {"kind": "json", "rows": "data"}, "no array under 'data'"),
     "none": (b"[]", {"kind": "json"}, "no JSON object"),
     "empty": (b" \n ", {"kind": "json"}, "does not begin with"),
+    "very many keys": (
+        b"{" + b",".join(b'"k%d": 1' % i for i in range(20_000)) + b"}",
+        {"kind": "qualtrics_json"},
+        "16,385 columns",
+    ),
     "no UTF-8": (b'[{"a": "\xe9"}]', {"kind": "json"}, "not utf-8"),
     "one long object": (b'[{"a": "' + b"x" * (40 << 20), {"kind": "json"}, "longer than 16 MiB"),
     "one long line": (b'{"a": "' + b"x" * (40 << 20), {"kind": "jsonl"}, "longer than 16 MiB"),

@@ -21,6 +21,7 @@ from pipelines.readers import headings
 from pipelines.readers.archive import open_bytes
 from pipelines.readers.text import Lines, RefusedRow, Tally, Text, feeding, parsed, said_plainly, utf8
 
+MOST_ABOVE = 10_000  # lines that the heading may take, the empty ones above it included
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
 
 
@@ -50,6 +51,8 @@ def _first_rows(lines: Lines, form: Delimited, quote: str | None) -> tuple[list[
     def texts() -> Iterator[str]:
         while line := lines.line():
             read.append(line)
+            if len(read) > MOST_ABOVE:
+                raise DeliveryRefused(f"{lines.path.name} has no heading in its first {MOST_ABOVE:,} lines.")
             yield line.decode()
 
     style: Literal[0, 3] = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE

@@ -26,7 +26,10 @@ AnyJson = Json | JsonLines | QualtricsJson | SurveyMonkeyJson
 @contextmanager
 def open_text(path: Path, form: AnyJson, contract: Contract) -> Iterator[Text]:
     keys: dict[str, None] = {}  # in the order in which they first appear
-    for response in _responses(path, form):
+    size = path.stat().st_size
+    for count, response in enumerate(_responses(path, form)):
+        if count > size:  # a small file that unpacks to very many of them
+            raise DeliveryRefused(f"{path.name} holds more objects than bytes; no real export does.")
         if isinstance(response, dict) and not response.keys() <= keys.keys():
             keys |= dict.fromkeys(response)
             headings.check_width(path.name, len(keys))

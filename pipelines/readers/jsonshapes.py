@@ -6,17 +6,21 @@ columns is for `jsonlines.py`.
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import DeliveryRefused
 from pipelines.formats import Json, JsonLines, QualtricsJson, SurveyMonkeyJson
-from pipelines.readers.text import LONGEST_LINE, Lines
+from pipelines.readers import headings
+from pipelines.readers.text import LONGEST_LINE, too_long
 
 Plain = dict[str, Any]
 DEEPEST = 50  # objects inside objects
-SPACE = " \t\n\r"
+SPACE = re.compile(r"[ \t\n\r]*")
+FILLED = re.compile(rb"[^\n]+")
 
 
 def responses(
@@ -88,13 +92,20 @@ def _objects(value: Any) -> list[Plain]:
 
 def _line_by_line(path: Path, chunks: Iterator[bytes]) -> Iterator[Any]:
     """What each line holds; a line that holds no JSON as None, which is refused as a row."""
-    text = Lines(path, chunks)
-    while line := text.line():
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except (ValueError, RecursionError):
-                yield None
+    held = b""
+    for chunk in chain(chunks, [b"\n"]):
+        end = chunk.rfind(b"\n") + 1
+        held += chunk[: end or None]
+        if not end and len(held) > LONGEST_LINE:
+            raise too_long(path)
+        if end:
+            for line in FILLED.findall(held):  # many lines may be empty: none of them is looked at here
+                if not line.isspace():
+                    try:
+                        yield json.loads(line)
+                    except (ValueError, RecursionError):
+                        yield None
+            held = chunk[end:]
 
 
 def _one_by_one(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson | SurveyMonkeyJson) -> Iterator[Any]:
@@ -106,7 +117,8 @@ def _one_by_one(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson 
     elif text.next() == "{" and key:
         one: Plain = {}
         found = False
-        for name in text.names():
+        for width, name in enumerate(text.names(), start=1):
+            headings.check_width(path.name, width)
             if name == key and text.next() == "[":
                 found = True
                 yield from text.items()
@@ -149,8 +161,8 @@ class Scanner:
     def next(self) -> str:
         """The character that comes next, white space skipped; empty at the end."""
         while True:
-            while self.at < len(self.text) and self.text[self.at] in SPACE:
-                self.at += 1
+            if space := SPACE.match(self.text, self.at):
+                self.at = space.end()
             if self.at < len(self.text):
                 return self.text[self.at]
             if not self.more():

@@ -99,6 +99,10 @@ def utf8(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[bytes]:
             return
 
 
+def too_long(path: Path) -> DeliveryRefused:
+    return DeliveryRefused(f"{path.name}: a line is longer than 16 MiB; a quote is probably missing.")
+
+
 class Lines:
     """Chunks of text of which the first lines are wanted one by one."""
 
@@ -112,7 +116,7 @@ class Lines:
             self.kept, self.at = self.kept[self.at :], 0
             searched = len(self.kept)
             if searched > LONGEST_LINE:
-                raise DeliveryRefused(f"{self.path.name}: a line is longer than 16 MiB; a quote is probably missing.")
+                raise too_long(self.path)
             if (chunk := next(self.chunks, None)) is None:
                 end = searched
                 break

@@ -200,6 +200,8 @@ class Contract(Strict):
     licence: str
     retain_until: dt.date | None = None
     sampling_unit: Literal["organisation", "respondent"]
+    strata: Literal["sector", "size_class"] | None = None  # what organisations were drawn by, if they were
+    sampled_from: dict[Code, Annotated[int, Field(ge=1)]] = {}  # stratum (or `all`) → organisations there are
     sector: Code | None = None  # where all responses are about one sector
     wave: Wave | None = None
     waves: dict[str, Wave] = {}  # order key of a delivery → its wave
@@ -239,6 +241,14 @@ class Contract(Strict):
             raise ValueError("sector is given once for all, and by a column too; choose one")
         if self.sampling_unit == "organisation" and not self.named("organisation"):
             raise ValueError("columns: one must have the role organisation, as that is the sampling unit")
+        if (self.strata or self.sampled_from) and self.sampling_unit != "organisation":
+            raise ValueError(
+                "strata and sampled_from are about samples of organisations; sampling_unit says respondent"
+            )
+        if self.sampled_from and (set(self.sampled_from) == {"all"}) == bool(self.strata):
+            raise ValueError(
+                "sampled_from: without strata it names only `all`, with strata every stratum and not `all`"
+            )
         for name, question in self.questions:
             if question.channel == "row" and not self.named("channel"):
                 raise ValueError(f"columns.{name}: channel is `row`, but no column has the role channel")

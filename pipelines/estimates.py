@@ -44,6 +44,42 @@ def normal_test(z):  # type: ignore[no-untyped-def]
     return _apply(lambda z: 2 * ndtr(-abs(z)), z, usable=lambda z: z == z)
 
 
+def share_low(share, se, df, n):  # type: ignore[no-untyped-def]
+    """Lower end of the 95 % interval of a share in percent; see `_share_end`."""
+    return _apply(
+        lambda *a: _share_end(*a, side=-1), share, se, df, n, usable=lambda share, se, df, n: (df > 0) & (n > 0)
+    )
+
+
+def share_high(share, se, df, n):  # type: ignore[no-untyped-def]
+    """Upper end of the 95 % interval of a share in percent; see `_share_end`."""
+    return _apply(
+        lambda *a: _share_end(*a, side=1), share, se, df, n, usable=lambda share, se, df, n: (df > 0) & (n > 0)
+    )
+
+
+def _share_end(share: Any, se: Any, df: Any, n: Any, side: int) -> Any:
+    """One end of the interval of a share, both in percent, from its standard error, with t(df, 0.975) for 1.96.
+
+    On the logit scale: L = ln(p / (1 - p)) with se / (p (1 - p)), turned back. With fewer than five
+    effective answers on either side (n_eff = p (1 - p) / se^2), or none, Wilson's interval on n_eff;
+    where p is 0 or 1 and se therefore 0, on n (Kish). Source: Korn and Graubard 1999; Wilson 1927.
+    """
+    import numpy as np
+    from scipy.special import stdtrit
+
+    t, p, e = stdtrit(df, 0.975), share / 100, se / 100
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n_effective = np.where(e > 0, p * (1 - p) / e**2, n)
+        few = n_effective * np.minimum(p, 1 - p) < 5
+        logit = np.log(p / (1 - p)) + side * t * e / (p * (1 - p))
+        middle = p + t**2 / (2 * n_effective)
+        half = t * np.sqrt(p * (1 - p) / n_effective + t**2 / (4 * n_effective**2))
+        wilson = (middle + side * half) / (1 + t**2 / n_effective)
+        end = np.where(few, np.clip(wilson, 0, 1), 1 / (1 + np.exp(-logit)))
+    return 100 * np.where((p == 0) & (side < 0), 0, np.where((p == 1) & (side > 0), 1, end))
+
+
 def _apply(function: Callable[..., Any], *columns: Any, usable: Callable[..., Any]) -> Any:
     """The function of whole columns of doubles, NULL where an argument is missing or not usable."""
     import numpy as np
@@ -80,6 +116,8 @@ FUNCTIONS = {
     "t_test": (t_test, ["DOUBLE", "DOUBLE"]),
     "normal_quantile": (normal_quantile, ["DOUBLE"]),
     "normal_test": (normal_test, ["DOUBLE"]),
+    "share_low": (share_low, ["DOUBLE"] * 4),
+    "share_high": (share_high, ["DOUBLE"] * 4),
 }
 
 

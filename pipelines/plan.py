@@ -57,8 +57,9 @@ STAGED = {
 }
 REFERENCE = {
     **reference.LISTS,
-    "sources": ("source_code", "title", "monitor_code", "audience_code", "country_code", "sampling_unit",
+    "sources": ("source_code", "title", "monitor_code", "audience_code", "country_code", "sampling_unit", "strata",
                 "provenance", "controller", "purpose", "licence"),
+    "sampled_from": ("monitor_code", "audience_code", "stratum_code", "organisations"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip
 STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")

@@ -81,6 +81,15 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
         {"wave_code": code, "period_start": str(wave.start), "period_end": str(wave.end)}
         for code, wave in sorted(waves.items())
     ]
+    drawn = {
+        (contract.monitor, contract.audience, stratum): number
+        for contract in contracts.values()
+        for stratum, number in contract.sampled_from.items()
+    }
+    lists["sampled_from"] = [
+        {"monitor_code": monitor, "audience_code": audience, "stratum_code": stratum, "organisations": str(number)}
+        for (monitor, audience, stratum), number in sorted(drawn.items())
+    ]
     lists["sources"] = [_source_row(name, contract) for name, contract in sorted(contracts.items())]
     return lists
 
@@ -117,6 +126,7 @@ def _source_row(name: str, contract: Contract) -> dict[str, str]:
         "audience_code": contract.audience,
         "country_code": contract.country,
         "sampling_unit": contract.sampling_unit,
+        "strata": contract.strata or "",
         "provenance": contract.provenance,
         "controller": contract.controller,
         "purpose": contract.purpose,
@@ -159,6 +169,15 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         where = f"reference/published_figures.csv, {row['figure_id']}"
         for column in ("monitor", "audience", "sector", "channel", "measure"):
             need(where, column, row[column], column + "s")
+    designs: dict[tuple[str, str], tuple[str, object]] = {}
+    for source, contract in contracts.items():
+        design = (contract.sampling_unit, contract.strata, contract.sampled_from)
+        other, known = designs.setdefault((contract.monitor, contract.audience), (source, design))
+        if known != design:
+            found.append(
+                f"{source}/contract.yml: sampling_unit, strata or sampled_from differ from those of {other}, which "
+                "has the same monitor and audience; one sample has one design."
+            )
     for source, contract in contracts.items():
         where = f"{source}/contract.yml"
         need(where, "monitor", contract.monitor, "monitors")

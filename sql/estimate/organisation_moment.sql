@@ -17,6 +17,8 @@
 -- @column n_blank           BIGINT  | Cells left blank.
 -- @column n_promoters       BIGINT  | Answers 9 or 10 to a 0-10 question; 0 for other measures.
 -- @column n_detractors      BIGINT  | Answers 0 to 6 to a 0-10 question; 0 for other measures.
+-- @column sum_w_promoters   DECIMAL(38,0) | Sum of the weights of the promoters, in millionths.
+-- @column sum_w_detractors  DECIMAL(38,0) | Sum of the weights of the detractors, in millionths.
 -- @column sum_w             DECIMAL(38,0) | W: sum of the weights, in millionths.
 -- @column sum_wy            DECIMAL(38,0) | T: sum of weight times score.
 -- @column sum_wyy           DECIMAL(38,0) | Sum of weight times squared score.
@@ -31,7 +33,7 @@ WITH scored AS (
         CASE
             WHEN cube.sector_code IS NOT NULL THEN cube.sector_code
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
-            ELSE organisation.sector_code
+            ELSE at_the_time.sector_code
         END AS sector_code,
         cube.channel_code, cube.measure_code, cube.value, cube.missing_reason, cube.n,
         cube.sum_w::HUGEINT AS w, cube.sum_w2::HUGEINT AS w2,
@@ -44,11 +46,7 @@ WITH scored AS (
     FROM cube.score_counts AS cube
     JOIN core.dim_source AS source USING (source_code)
     JOIN core.dim_measure AS measure USING (measure_code)
-    JOIN core.dim_period AS cell ON cell.period_code = cube.time_cell_code
-    LEFT JOIN core.dim_organisation AS organisation
-        ON organisation.organisation_code = cube.organisation_code
-        AND cell.period_start >= organisation.valid_from
-        AND (organisation.valid_before IS NULL OR cell.period_start < organisation.valid_before)
+    LEFT JOIN estimate.organisation_sector AS at_the_time USING (organisation_code, time_cell_code)
 )
 SELECT
     monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
@@ -57,6 +55,8 @@ SELECT
     coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS n_blank,
     coalesce(sum(n) FILTER (is_nps AND value >= 9), 0) AS n_promoters,
     coalesce(sum(n) FILTER (is_nps AND value <= 6), 0) AS n_detractors,
+    coalesce(sum(w) FILTER (is_nps AND value >= 9), 0) AS sum_w_promoters,
+    coalesce(sum(w) FILTER (is_nps AND value <= 6), 0) AS sum_w_detractors,
     coalesce(sum(w) FILTER (value IS NOT NULL), 0) AS sum_w,
     coalesce(sum(w * y) FILTER (value IS NOT NULL), 0) AS sum_wy,
     coalesce(sum(w * y * y) FILTER (value IS NOT NULL), 0) AS sum_wyy,

@@ -69,6 +69,14 @@ WITH frame AS (
     FROM core.dim_source
     GROUP BY monitor_code, audience_code
 ),
+contribution AS (
+    -- periods that hold the same answers are computed once
+    SELECT part.*
+    FROM estimate.domain_organisation AS part
+    SEMI JOIN estimate.period_twin AS twin
+        ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
+            = (part.monitor_code, part.audience_code, part.period_code)
+),
 total AS (
     SELECT
         monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
@@ -84,7 +92,7 @@ total AS (
         max(sum_w)::DOUBLE AS largest_w,
         sum(sum_wy::DOUBLE / sum_w::DOUBLE ORDER BY organisation_code) FILTER (sum_w > 0)
             / count(*) FILTER (sum_w > 0) AS r_equal
-    FROM estimate.domain_organisation
+    FROM contribution
     GROUP BY ALL
 ),
 whole AS (
@@ -106,12 +114,12 @@ part AS (
         CASE WHEN part.sum_w > 0 THEN part.sum_wy::DOUBLE / part.sum_w::DOUBLE - total.r_equal END AS off_equal,
         everywhere.n_respondents AS n_everywhere,
         design.stratum_code, design.n_stratum, design.sampled_share
-    FROM estimate.domain_organisation AS part
+    FROM contribution AS part
     JOIN total USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
     JOIN (
         -- n_i: all respondents of the organisation who answered the measure
         SELECT monitor_code, period_code, audience_code, measure_code, coalesce(organisation_code, '') AS code, n_respondents
-        FROM estimate.domain_organisation
+        FROM contribution
         WHERE sector_code = 'all' AND channel_code = 'all'
     ) AS everywhere
         ON (everywhere.monitor_code, everywhere.period_code, everywhere.audience_code, everywhere.measure_code)
@@ -238,7 +246,7 @@ chosen AS (
     FROM estimated
 )
 SELECT
-    e.monitor_code, e.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code,
+    e.monitor_code, twin.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code,
     period.period_type, period.period_start, period.period_end,
     e.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
     e.statistic, e.unit, e.value,
@@ -292,5 +300,7 @@ SELECT
     CASE WHEN e.statistic = 'nps' AND e.w > 0 THEN 100 * e.w_detractors / e.w::DOUBLE END AS detractor_share,
     e.sampling_unit, e.provenance
 FROM chosen AS e
-JOIN core.dim_period AS period USING (period_code)
-JOIN core.dim_sector AS sector USING (sector_code)
+JOIN estimate.period_twin AS twin
+    ON (twin.monitor_code, twin.audience_code, twin.same_as_code) = (e.monitor_code, e.audience_code, e.period_code)
+JOIN core.dim_period AS period ON period.period_code = twin.period_code
+JOIN core.dim_sector AS sector ON sector.sector_code = e.sector_code

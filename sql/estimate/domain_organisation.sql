@@ -21,6 +21,9 @@ WITH in_period AS (
         ON (place.monitor_code, place.audience_code, place.time_cell_code)
             = (moment.monitor_code, moment.audience_code, moment.time_cell_code)
         AND place.wave_code = coalesce(moment.wave_code, '')
+    SEMI JOIN estimate.period_twin AS twin
+        ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
+            = (moment.monitor_code, moment.audience_code, place.period_code)
 ),
 by_channel AS (
     SELECT * EXCLUDE (channel_code), unnest([channel_code, 'all']) AS channel_code FROM in_period
@@ -39,7 +42,7 @@ summed AS (
     GROUP BY ALL
 )
 SELECT
-    summed.*,
+    summed.* EXCLUDE (period_code), twin.period_code,
     n_answers - coalesce(n_surplus, 0) AS n_respondents,
     coalesce(n_elsewhere, 0) AS n_elsewhere,
     1000 * sum_w2 + coalesce(own_ww, 0) AS sum_ww,
@@ -47,6 +50,9 @@ SELECT
     1000 * sum_w2yy + coalesce(own_tt, 0) AS sum_tt,
     coalesce(cross_ww, 0) AS cross_ww, coalesce(cross_wt, 0) AS cross_wt, coalesce(cross_tt, 0) AS cross_tt
 FROM summed
+JOIN estimate.period_twin AS twin
+    ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
+        = (summed.monitor_code, summed.audience_code, summed.period_code)
 LEFT JOIN estimate.repeat_organisation AS again
     ON (again.monitor_code, again.period_code, again.audience_code, again.sector_code, again.channel_code, again.measure_code)
         = (summed.monitor_code, summed.period_code, summed.audience_code, summed.sector_code, summed.channel_code, summed.measure_code)

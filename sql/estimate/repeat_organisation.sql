@@ -6,7 +6,7 @@
 -- @working
 -- @grain  monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, organisation_code
 -- @column monitor_code      VARCHAR | Monitor.
--- @column period_code       VARCHAR | Period.
+-- @column period_code       VARCHAR | Period; of several that hold the same time cells, the first.
 -- @column audience_code     VARCHAR | Who answered.
 -- @column sector_code       VARCHAR | Sector at any level.
 -- @column channel_code      VARCHAR | Channel, or all.
@@ -64,6 +64,8 @@ placed AS (
         bridge.ancestor_code AS sector_code, unnest([kind.channel_code, 'all']) AS channel_code
     FROM kind
     JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
+    SEMI JOIN estimate.period_twin AS twin
+        ON (twin.monitor_code, twin.audience_code, twin.same_as_code) = (kind.monitor_code, kind.audience_code, place.period_code)
     JOIN core.bridge_sector AS bridge USING (sector_code)
 ),
 domain AS (
@@ -73,32 +75,40 @@ domain AS (
     )
 ),
 member AS (
-    SELECT kind, domain
+    SELECT kind, domain, channel_code <> 'all' AS of_channel, period_code IN (SELECT time_cell_code FROM kind) AS of_cell
     FROM placed
     JOIN domain USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
 ),
 numbered AS (
-    SELECT kind, person, organisation, sum(n)::BIGINT AS n, sum(n * w)::BIGINT AS w, sum(n * w * y)::BIGINT AS t
+    -- alone: the respondent's only answer about this channel, or in this month; in such domains it changes nothing
+    SELECT
+        kind, person, organisation, n, w, y,
+        sum(n) OVER (PARTITION BY person, monitor_code, audience_code, measure_code, channel_code) = 1 AS alone_of_channel,
+        sum(n) OVER (PARTITION BY person, monitor_code, audience_code, measure_code, time_cell_code, wave_code) = 1 AS alone_of_cell
     FROM answer
     JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code)
-    GROUP BY ALL
 ),
 -- the squares of the single answers: they need no respondents
 single AS (
-    SELECT kind, organisation, sum(n * w * w) AS ww, sum(n * w * w * y) AS wt, sum(n * w * w * y * y) AS tt
-    FROM answer
-    JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code)
+    SELECT
+        kind, alone_of_channel, alone_of_cell, organisation,
+        sum(n * w * w) AS ww, sum(n * w * w * y) AS wt, sum(n * w * w * y * y) AS tt
+    FROM numbered
     GROUP BY ALL
 ),
 single_in_domain AS (
     SELECT domain, organisation, sum(ww) AS ww, sum(wt) AS wt, sum(tt) AS tt
     FROM single JOIN member USING (kind)
+    WHERE NOT (of_channel AND alone_of_channel) AND NOT (of_cell AND alone_of_cell)
     GROUP BY ALL
 ),
 -- what a respondent holds in one organisation
 held AS (
-    SELECT domain, person, organisation, sum(n)::BIGINT AS n, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t
+    SELECT
+        domain, person, organisation,
+        sum(n)::BIGINT AS n, sum(n * w::BIGINT)::BIGINT AS w, sum(n * w::BIGINT * y)::BIGINT AS t
     FROM numbered JOIN member USING (kind)
+    WHERE NOT (of_channel AND alone_of_channel) AND NOT (of_cell AND alone_of_cell)
     GROUP BY ALL
 ),
 own AS (

@@ -310,8 +310,8 @@ def test_archives(tmp_path: Path, what: str) -> None:
 BAD_ARCHIVES: dict[str, tuple[str, Callable[[], bytes], dict[str, Any], str]] = {
     "cut gz": ("x.csv.gz", lambda: gzip.compress(CSV * 1000)[:-9], csv(), "not a whole gzip"),
     "no gz": ("x.csv.gz", lambda: CSV, csv(), "not a whole gzip"),
-    "gz bomb": ("x.csv.gz", lambda: gzip.compress(b"a;b\n" + b"\n" * (160 << 20)), csv(), "over 1000 times"),
-    "zip bomb": ("x.zip", lambda: zipped({"x.csv": b"a;b\n" + b"\n" * (160 << 20)}), csv(), "over 1000 times"),
+    "gz bomb": ("x.csv.gz", lambda: gzip.compress(b"a;b\n" + b"\n" * (160 << 20)), csv(), "over 250 times"),
+    "zip bomb": ("x.zip", lambda: zipped({"x.csv": b"a;b\n" + b"\n" * (160 << 20)}), csv(), "over 250 times"),
     "no zip": ("x.zip", lambda: CSV, csv(), "not a whole zip"),
     "cut zip": ("x.zip", lambda: zipped({"x.csv": CSV * 1000})[:60], csv(), "not a whole zip"),
     "damaged zip": (

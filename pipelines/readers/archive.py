@@ -19,14 +19,16 @@ from pipelines.errors import DeliveryRefused
 MOST = 20 << 30  # bytes that one delivery may unpack to
 IN_MEMORY = 1 << 30  # the same where a format has to be held in memory as a whole
 FREE, RATIO = 100 << 20, 1000  # beyond so many bytes, no more than so many times the packed size
+TEXT_RATIO = 250  # the same for text, which has no wide blank fields
 PACKED = (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst")
 
 
 class Limit:
     """Counts what is unpacked, and refuses the delivery when it cannot be an export any more."""
 
-    def __init__(self, path: Path, most: int = MOST) -> None:
-        self.name, self.packed, self.most, self.seen = path.name, path.stat().st_size, most, 0
+    def __init__(self, path: Path, whole: bool = False, text: bool = False) -> None:
+        self.name, self.packed, self.seen = path.name, path.stat().st_size, 0
+        self.most, self.ratio = IN_MEMORY if whole else MOST, TEXT_RATIO if text else RATIO
 
     def add(self, size: int) -> None:
         self.seen += size
@@ -35,8 +37,11 @@ class Limit:
                 f"{self.name} unpacks to more than {self.most / (1 << 30):.0f} GiB; deliver it in smaller parts"
                 f"{', or as CSV' if self.most < MOST else ''}."
             )
-        if self.seen > max(FREE, RATIO * self.packed):
-            raise DeliveryRefused(f"{self.name} unpacks to over {RATIO} times its size; no real export does.")
+        if self.seen > max(FREE, self.ratio * self.packed):
+            raise DeliveryRefused(
+                f"{self.name} unpacks to over {self.ratio} times its size, as no real export does; if this is one, "
+                "deliver it unpacked."
+            )
 
 
 class Unpacked(io.RawIOBase):
@@ -70,22 +75,23 @@ def broken(name: str, packing: str, error: Exception) -> DeliveryRefused:
     )
 
 
-def open_bytes(path: Path, member: str | None = None, most: int = MOST) -> io.BufferedReader:
-    """The bytes of a delivery, unpacked if its name ends in .gz or .zip."""
+def open_bytes(path: Path, member: str | None = None, whole: bool = False) -> io.BufferedReader:
+    """The bytes of a delivery, unpacked if its name ends in .gz or .zip; `whole` if they are no text."""
     if path.stat().st_size == 0:
         raise DeliveryRefused(f"{path.name} is empty (0 bytes); have it exported again.")
     suffix = path.suffix.lower()
     if suffix not in (".gz", ".zip"):
         return path.open("rb")
+    limit = Limit(path, whole, text=not whole)
     if suffix == ".gz":
         refuse_nested(path, path.stem)
-        return io.BufferedReader(Unpacked(gzip.open(path, "rb"), Limit(path, most), "gzip"), 1 << 20)
-    return io.BufferedReader(Unpacked(_member(path, member), Limit(path, most), "zip"), 1 << 20)
+        return io.BufferedReader(Unpacked(gzip.open(path, "rb"), limit, "gzip"), 1 << 20)
+    return io.BufferedReader(Unpacked(_member(path, member), limit, "zip"), 1 << 20)
 
 
 def seekable(path: Path, member: str | None = None) -> io.BufferedIOBase:
     """The same for formats that are read back and forth: what is packed is unpacked in memory."""
-    with open_bytes(path, member, IN_MEMORY) as file:
+    with open_bytes(path, member, whole=True) as file:
         if not is_packed(path):
             return path.open("rb")
         return io.BytesIO(file.read())

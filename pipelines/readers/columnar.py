@@ -14,7 +14,7 @@ from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused, listed
 from pipelines.formats import Parquet
 from pipelines.readers import headings
-from pipelines.readers.archive import FREE, IN_MEMORY, RATIO, is_packed, open_bytes
+from pipelines.readers.archive import FREE, RATIO, is_packed, open_bytes
 from pipelines.readers.text import Text, said_plainly
 
 NESTED = ("STRUCT", "MAP", "UNION", "VARIANT", "JSON", "GEOMETRY", "BLOB")
@@ -52,7 +52,7 @@ def _file(path: Path, form: Parquet) -> Iterator[str]:
         return
     if not hasattr(os, "memfd_create"):
         raise DeliveryRefused(f"{path.name}: unpack it first; packed Parquet can be read on Linux only.")
-    with open_bytes(path, form.member, IN_MEMORY) as packed, os.fdopen(os.memfd_create("delivery"), "wb") as memory:
+    with open_bytes(path, form.member, whole=True) as packed, os.fdopen(os.memfd_create("delivery"), "wb") as memory:
         copyfileobj(packed, memory, 1 << 20)
         memory.flush()
         yield f"/proc/self/fd/{memory.fileno()}"

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.errors import DeliveryRefused, listed
 from pipelines.formats import Sheet
 from pipelines.readers import headings
-from pipelines.readers.archive import IN_MEMORY, Limit, seekable
+from pipelines.readers.archive import Limit, seekable
 from pipelines.readers.text import BLOCK, Tally, Text, feeding, parsed, rows_as_text, said_plainly
 from pipelines.readers.values import moment, number, span
 
@@ -70,7 +70,7 @@ def _check(path: Path, file: io.BufferedIOBase) -> None:
     """Unpack the workbook once past a limit, and measure its sheets, before it is held in memory."""
     if file.read(4) == b"\xd0\xcf\x11\xe0":
         raise DeliveryRefused(f"{path.name} is protected by a password, or an old .xls; save it as XLSX without one.")
-    limit = Limit(path, IN_MEMORY)
+    limit = Limit(path, whole=True)
     try:
         with zipfile.ZipFile(file) as book:
             for part in book.infolist():

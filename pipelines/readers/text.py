@@ -164,15 +164,16 @@ class Tally:
 
     def add(self, chunk: bytes) -> None:
         data = np.frombuffer(chunk, np.uint8)
-        ends = np.flatnonzero(data == 10)
+        ended = data == 10
         if self.quote is not None:
             quotes = np.flatnonzero(data == self.quote)
             if len(quotes) or self.quotes % 2:
-                ends = ends[(np.searchsorted(quotes, ends) + self.quotes) % 2 == 0]
+                ends = np.flatnonzero(ended)
+                ended[ends[(np.searchsorted(quotes, ends) + self.quotes) % 2 == 1]] = False
             self.quotes += len(quotes)
-        if len(ends):
-            self.records += int(np.count_nonzero(np.diff(ends) > 1)) + int(ends[0] + self.length > 0)
-            self.length = len(data) - 1 - int(ends[-1])
+        if ended.any():
+            self.records += int(np.count_nonzero(ended[1:] > ended[:-1])) + int(ended[0] and self.length > 0)
+            self.length = int(ended[::-1].argmax())
         else:
             self.length += len(data)
 

@@ -67,6 +67,11 @@ def arrived(source: Path, contract: Contract) -> list[Delivery]:
             fault = "is a folder; deliver files, not folders."
         elif not fnmatch(path.name, contract.files):
             fault = f"does not fit `files: {contract.files}` of the contract; rename it, or mend the contract."
+            if path.suffix in (".gz", ".zip") and fnmatch(path.stem, contract.files):
+                fault = (
+                    f"is packed, and `files: {contract.files}` of the contract names unpacked files; write "
+                    f'`files: "{contract.files}{path.suffix}"`, or "{contract.files}*" for both.'
+                )
         elif match is None:
             fault = f"has no order key in its name (`order: {contract.delivery.order}`); rename it."
         else:

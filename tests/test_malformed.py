@@ -118,6 +118,8 @@ def cases() -> Iterator[Case]:
     yield customers("NUL bytes", in_the_middle(b"\0\0"), "NUL")
     yield customers("folder", None, "is a folder")
     yield Case("wrong name", CUSTOMERS, "export.csv", first, "does not fit `files:")
+    packed = "klantcontact_klanten_2011-Q1.csv.gz.zip"
+    yield Case("packed, not declared", CUSTOMERS, packed, first, "is packed, and `files:.*write.*gz.zip")
     yield Case("no order key", CUSTOMERS, "klantcontact_klanten_laatste.csv.gz", first, "no order key")
     yield Case(
         "tie in the order",

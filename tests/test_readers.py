@@ -309,6 +309,7 @@ def test_archives(tmp_path: Path, what: str) -> None:
 
 BAD_ARCHIVES: dict[str, tuple[str, Callable[[], bytes], dict[str, Any], str]] = {
     "cut gz": ("x.csv.gz", lambda: gzip.compress(CSV * 1000)[:-9], csv(), "not a whole gzip"),
+    "gz under another name": ("x.csv", lambda: gzip.compress(CSV), csv(), "let it end in .gz"),
     "no gz": ("x.csv.gz", lambda: CSV, csv(), "not a whole gzip"),
     "gz bomb": ("x.csv.gz", lambda: gzip.compress(b"a;b\n" + b"\n" * (160 << 20)), csv(), "over 250 times"),
     "zip bomb": ("x.zip", lambda: zipped({"x.csv": b"a;b\n" + b"\n" * (160 << 20)}), csv(), "over 250 times"),

@@ -81,7 +81,14 @@ def open_bytes(path: Path, member: str | None = None, whole: bool = False) -> io
         raise DeliveryRefused(f"{path.name} is empty (0 bytes); have it exported again.")
     suffix = path.suffix.lower()
     if suffix not in (".gz", ".zip"):
-        return path.open("rb")
+        file = path.open("rb")
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            file.close()
+            raise DeliveryRefused(
+                f"{path.name} is packed with gzip, but its name does not say so; let it end in .gz, and `files` of the "
+                "contract with it."
+            )
+        return file
     limit = Limit(path, whole, text=not whole)
     if suffix == ".gz":
         refuse_nested(path, path.stem)

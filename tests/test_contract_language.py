@@ -146,13 +146,23 @@ def test_a_kept_text_is_masked_and_restricted(refreshed: Place) -> None:
 
 
 def test_past_its_retention_a_source_keeps_its_marts_only(survey: Place) -> None:
+    def files_of_the_source() -> list[Path]:
+        return list((survey.current / "restricted" / "parquet").glob("*/survey/*.parquet"))
+
     survey.refresh()
+    assert files_of_the_source()
     before = survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL")
     write(survey, CONTRACT | {"retain_until": "2021-01-01"})
     survey.refresh()
     assert survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL") == before
-    for table in ("core.fct_answer", "core.fct_text", "cube.repeat_answer", "meta.quarantine"):
+    of_one = survey.query(  # every table with a row per respondent, response or refused value
+        "SELECT DISTINCT table_schema || '.' || table_name FROM information_schema.columns "
+        "WHERE column_name IN ('response_id', 'respondent_id', 'row_number', 'shown', 'text') ORDER BY 1"
+    )
+    assert {("core.fct_answer",), ("core.fct_text",), ("cube.repeat_answer",), ("meta.quarantine",)} <= {*of_one}
+    for (table,) in of_one:
         assert survey.query(f"SELECT count(*) FROM {table}") == [(0,)]
+    assert not files_of_the_source()
 
 
 def test_a_wave_that_nobody_declared_refuses_its_delivery(survey: Place) -> None:

@@ -99,12 +99,23 @@ class Choice(Asked):
 
 
 class Options(Asked):
-    """One column that holds several answers, joined: codes, or texts that may hold the separator themselves."""
+    """Several answers as codes or texts: joined in one cell, or one a cell in the columns of a group."""
 
     role: Literal["options"]
-    separator: Annotated[str, StringConstraints(min_length=1)]
-    options: Annotated[dict[str, Code | None], Field(min_length=1)]  # every option → its measure, or null
+    separator: str = ""  # what stands between answers that are joined in one cell
+    group: Code | None = None  # or: the question to which this column, and others of the group, hold one answer each
+    options: dict[str, Code | None] = {}  # every option → its measure, or null; of a group, on one of its columns
     base: Literal["answered", "asked"] = "answered"  # answered: who chose at least one
+
+    @model_validator(mode="after")
+    def _joined_or_apart(self) -> "Options":
+        if bool(self.separator) == bool(self.group):
+            raise ValueError(
+                "give `separator` if a cell holds several answers, or `group` if each stands in a column of its own"
+            )
+        if self.separator and not self.options:
+            raise ValueError("options: list every option, with its measure or null")
+        return self
 
 
 Column = Annotated[
@@ -255,7 +266,11 @@ class Contract(Strict):
             known = [t.strip().lower() for t in question.dont_know + question.refused + question.not_asked]
             if repeated := sorted({t for t in known if known.count(t) > 1}):
                 raise ValueError(f"columns.{name}: {repeated} stand under two reasons for a missing answer")
+            if isinstance(question, Options):
+                self._check_options(name, question, known)
         asked = [(n, m) for n, q in self.questions for m in measures_of(q)]
+        if not asked:
+            raise ValueError("columns: no question has a measure, so there is nothing to publish")
         if repeated_ := sorted({f"{n}: {m}" for n, m in asked if asked.count((n, m)) > 1}):
             raise ValueError(f"columns: {repeated_} ask the same measure twice of one column")
         for number, correction in enumerate(self.corrections, start=1):
@@ -265,6 +280,21 @@ class Contract(Strict):
         if [v.from_ for v in self.versions] != sorted({v.from_ for v in self.versions}):
             raise ValueError("versions: put them in the order of `from`, each key once")
         return self
+
+    def _check_options(self, name: str, question: Options, missing: list[str]) -> None:
+        """What is under `options` is an answer, and of a group one column lists them for all."""
+        if both := [option for option in question.options if option.strip().lower() in missing]:
+            raise ValueError(f"columns.{name}: {both} are options, and stand under a reason for a missing answer too")
+        if question.group is None:
+            return
+        listing = [n for n, q in self.questions if isinstance(q, Options) and q.group == question.group and q.options]
+        if len(listing) != 1:
+            raise ValueError(
+                f"columns.{name}: one column of the group {question.group} lists its options, for all of them; "
+                f"{listing or 'none'} of its columns do"
+            )
+        if not question.options and question != Options(role="options", group=question.group):
+            raise ValueError(f"columns.{name}: only `role` and `group`; {listing[0]} says the rest for the whole group")
 
     @property
     def specs(self) -> list[tuple[str, Column]]:
@@ -289,6 +319,12 @@ class Contract(Strict):
             for m in measures_of(q)
         ]
         return list(dict.fromkeys(every))
+
+    def group(self, question: Choice | Options) -> list[tuple[str, Choice | Options]]:
+        """The columns that belong to the same question, each with what holds for it."""
+        if isinstance(question, Choice):
+            return [(n, q) for n, q in self.questions if isinstance(q, Choice) and q.group == question.group]
+        return [(n, question) for n, q in self.questions if isinstance(q, Options) and q.group == question.group]
 
     def named(self, role: str) -> list[str]:
         return [name for name, spec in self.specs if spec.role == role]
@@ -320,7 +356,7 @@ class Contract(Strict):
 
 
 def measures_of(question: AnyQuestion) -> list[str]:
-    """The measures of one question: a multiple-response column may have several."""
+    """The measures of one question: one with several answers may have several."""
     if isinstance(question, Options):
         return [m for m in question.options.values() if m]
     return [question.measure] if question.measure else []

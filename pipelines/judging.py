@@ -34,7 +34,8 @@ class Cell:
     column: str
     question: AnyQuestion
     measure: str
-    option: str = ""  # for joined answers: the text or code of the option
+    option: str = ""  # of several answers: the text or code of the option
+    apart: tuple[str, ...] = ()  # the columns of which each may hold the option, if there is no separator
 
 
 def cells(contract: Contract) -> list[Cell]:
@@ -42,7 +43,8 @@ def cells(contract: Contract) -> list[Cell]:
     found = []
     for column, question in contract.questions:
         if isinstance(question, Options):
-            found += [Cell(column, question, m, o) for o, m in question.options.items() if m]
+            apart = tuple(name for name, _ in contract.group(question)) if question.group else ()
+            found += [Cell(column, question, m, o, apart) for o, m in question.options.items() if m]
         elif question.measure:
             found.append(Cell(column, question, question.measure))
     return found
@@ -95,7 +97,7 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
             f"m{i}",
             f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}",
             f"CASE WHEN m{i} = 'quarantined' THEN fault{i} END AS q{i}",
-            f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(text[cell.column])} END AS s{i}",
+            f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(_at_fault(cell, text))} END AS s{i}",
         ]
     return f"SELECT {', '.join(judged)} FROM ({explained})"
 
@@ -211,6 +213,9 @@ def _number_of(cell: Cell, contract: Contract, text: Mapping[str, str], measures
     step = 10 ** measures[cell.measure].decimals
     if isinstance(question, Choice):
         return f"({_ticked(column, question)})::INTEGER"
+    if cell.apart:
+        held = ", ".join(f"lower({text[name]})" for name in cell.apart)
+        return f"coalesce({quoted(_plain(cell.option))} IN ({held}), false)::INTEGER"
     if isinstance(question, Options):
         longer = [o for o in question.options if cell.option.lower() in o.lower() and o != cell.option]
         return f"(contains({_left_over(column, question, longer)}, {_between(cell.option, question)}))::INTEGER"
@@ -219,11 +224,24 @@ def _number_of(cell: Cell, contract: Contract, text: Mapping[str, str], measures
     return f"{_number(column, contract.decimal)} * {step}"
 
 
-def _ticked(column: str, choice: Choice) -> str:
-    no_answer = [*choice.unticked, *choice.dont_know, *choice.refused, *choice.not_asked]
-    return f"coalesce({column} IS NOT NULL" + (
-        f" AND lower({column}) NOT IN ({_tokens(no_answer)}))" if no_answer else ")"
-    )
+def _ticked(column: str, question: Choice | Options) -> str:
+    """SQL: whether a cell holds an answer, and no reason why there is none."""
+    none = [*_reasons(question), *(question.unticked if isinstance(question, Choice) else [])]
+    return f"coalesce({column} IS NOT NULL" + (f" AND lower({column}) NOT IN ({_tokens(none)}))" if none else ")")
+
+
+def _reasons(question: AnyQuestion) -> list[str]:
+    """What a cell holds that is no answer."""
+    return [*question.dont_know, *question.refused, *question.not_asked]
+
+
+def _at_fault(cell: Cell, text: Mapping[str, str]) -> str:
+    """SQL: the text for which a cell is quarantined. Of columns apart: the first that is no option, NULL if all are."""
+    if not cell.apart or not isinstance(cell.question, Options):
+        return text[cell.column]
+    known = _tokens([*cell.question.options, *_reasons(cell.question)])
+    unknown = (f"CASE WHEN lower({text[name]}) NOT IN ({known}) THEN {text[name]} END" for name in cell.apart)
+    return f"coalesce({', '.join(unknown)})"
 
 
 def _between(option: str, question: Options) -> str:
@@ -239,7 +257,8 @@ def _left_over(column: str, question: Options, options: Iterable[str]) -> str:
     the longer one was chosen.
     """
     separator = question.separator.lower()
-    left = f"({quoted(separator)} || rtrim(lower({column}), {quoted(separator + ' ')}) || {quoted(separator)})"
+    joined = f"rtrim(lower(coalesce({column}, '')), {quoted(separator + ' ')})"  # blank where the base is `asked`
+    left = f"({quoted(separator)} || {joined} || {quoted(separator)})"
     for option in sorted(options, key=len, reverse=True):
         left = f"replace({left}, {_between(option, question)}, {quoted(separator)})"
     return left
@@ -252,8 +271,11 @@ def _fault(i: int, cell: Cell, text: Mapping[str, str], measures: Mapping[str, M
     if isinstance(question, Choice):
         return f"CASE WHEN {no_channel} THEN 'unknown_channel' END"
     if isinstance(question, Options):
-        left = f"trim({_left_over(column, question, question.options)}, {quoted(question.separator.lower() + ' ')})"
-        return f"CASE WHEN {no_channel} THEN 'unknown_channel' WHEN {left} <> '' THEN 'unknown_option' END"
+        unknown = f"{_at_fault(cell, text)} IS NOT NULL"
+        if not cell.apart:
+            left = _left_over(column, question, question.options)
+            unknown = f"trim({left}, {quoted(question.separator.lower() + ' ')}) <> ''"
+        return f"CASE WHEN {no_channel} THEN 'unknown_channel' WHEN {unknown} THEN 'unknown_option' END"
     step = 10**measure.decimals
     low, high = question.scale or (measure.scale_min, measure.scale_max)
     no_number = "unknown_label" if question.values else "not_a_number"
@@ -266,17 +288,20 @@ def _fault(i: int, cell: Cell, text: Mapping[str, str], measures: Mapping[str, M
 
 def _missing(i: int, cell: Cell, contract: Contract, text: Mapping[str, str]) -> str:
     """SQL: why cell i has no value, or NULL if it has one."""
-    column, question = text[cell.column], cell.question
+    question, columns = cell.question, [text[name] for name in cell.apart or [cell.column]]
+    group = [] if isinstance(question, Question) or not question.group else contract.group(question)
+    answered = " OR ".join(_ticked(text[name], q) for name, q in group)
 
     def one_of(tokens: list[str]) -> str:
-        return f"lower({column}) IN ({_tokens(tokens)})" if tokens else "false"
+        if not tokens:
+            return "false"
+        found = " OR ".join(f"lower({column}) IN ({_tokens(tokens)})" for column in columns)
+        # who answered in one of the columns is not missing for what stands in another
+        return f"({found}) AND NOT ({answered})" if cell.apart else found
 
-    blank = f"{column} IS NULL"
+    blank = f"NOT ({answered})" if group else f"{columns[0]} IS NULL"
     if not isinstance(question, Question) and question.base == "asked":
         blank = "false"
-    elif isinstance(question, Choice):
-        group = [(n, q) for n, q in contract.questions if isinstance(q, Choice) and q.group == question.group]
-        blank = "NOT (" + " OR ".join(_ticked(text[n], q) for n, q in group) + ")"
     return (
         f"CASE WHEN {one_of(question.not_asked)} THEN 'not_asked' WHEN {one_of(question.dont_know)} THEN 'dont_know' "
         f"WHEN {one_of(question.refused)} THEN 'refused' WHEN {blank} THEN 'blank' "

@@ -6,7 +6,7 @@ free text.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipelines.draft.columns import Column
@@ -66,9 +66,14 @@ def personal_name(column: Column, kinds: Mapping[str, str]) -> str | None:
     return next((what for what, pattern in kinds.items() if re.search(pattern, short)), None)
 
 
+def has_codes_only(column: Column) -> bool:
+    """Whether every value is a short number or has a label in the file."""
+    return all(re.fullmatch(r"[\d.,-]{1,6}", v) or v in column.labels for v in column.counts)
+
+
 def is_free_text(column: Column) -> bool:
     """Whether its heading says that people wrote here in their own words."""
-    if all(re.fullmatch(r"[\d.,-]{1,6}", v) or v in column.labels for v in column.counts):
+    if has_codes_only(column):
         return False
     return means(FREE_TEXT, column) or (column.is_short and is_named(FREE_TEXT_SHORT, column))
 
@@ -152,6 +157,15 @@ def _is_scale(column: Column, numbers: Counter[float], rest: int) -> bool:
 
 
 # --- anything else -------------------------------------------------------------------------------
+
+
+def reasons(column: Column, values: Iterable[str]) -> dict[str, list[str]]:
+    """Which of these values are likely to be no answer. What a label says goes before what the code is."""
+    found: dict[str, list[str]] = {}
+    for value in values:
+        if reason := missing("" if value in column.labels else value, column.label_of(value)):
+            found.setdefault(reason, []).append(value)
+    return found
 
 
 def seems(column: Column) -> str:

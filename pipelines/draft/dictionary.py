@@ -12,9 +12,19 @@ from pipelines.readers.headings import cleaned
 
 
 @dataclass(frozen=True)
+class Several:
+    """A multiple-response set of SPSS: the columns that hold the answers to one question."""
+
+    name: str
+    columns: list[str]
+    counted: str | None  # what a ticked column holds; None: each column holds one of the answers
+
+
+@dataclass(frozen=True)
 class Dictionary:
     texts: dict[str, str] = field(default_factory=dict)  # column → its text for people
     codes: dict[str, dict[str, str]] = field(default_factory=dict)  # column → code → label
+    sets: tuple[Several, ...] = ()
 
 
 def read(path: Path, kind: Literal["spss", "stata"]) -> Dictionary:
@@ -33,6 +43,10 @@ def read(path: Path, kind: Literal["spss", "stata"]) -> Dictionary:
             name: {_code(code): cleaned(str(label)) for code, label in labels.items()}
             for name, labels in meta.variable_value_labels.items()
         },
+        tuple(
+            Several(name, made["variable_list"], _code(made["counted_value"]) if made["is_dichotomy"] else None)
+            for name, made in meta.mr_sets.items()
+        ),
     )
 
 

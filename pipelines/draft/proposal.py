@@ -4,8 +4,10 @@ What a column looks like is in `clues.py`; the contract around the columns is in
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from pipelines import reference
 from pipelines.draft import clues
@@ -62,6 +64,7 @@ class Proposal:
         self._find_ids()
         self._find_statuses()
         self._find_date()
+        self._find_sets()
         self._find_codes()
         self._find_questions()
         self.discard = [(column.id, clues.seems(column)) for column in self._left()]
@@ -183,6 +186,25 @@ class Proposal:
         others = [c for c in dated if not means(ALWAYS_PERSONAL["a date of birth"], c)]
         return others[0] if len(others) == 1 and others[0].id not in self.roles else None
 
+    # several answers
+
+    def _find_sets(self) -> None:
+        """The multiple-response sets that the file declares, as far as all of their columns may be shown."""
+        left = {column.id: column for column in self._left()}
+        for number, several in enumerate(self.export.dictionary.sets, start=1):
+            columns = [left.pop(name) for name in several.columns if name in left]
+            private = (not clues.has_codes_only(c) and (clues.personal(c) or clues.is_free_text(c)) for c in columns)
+            if len(columns) < len(several.columns) or any(private):
+                continue
+            group = f"group: {scalar(re.sub(r'[^a-z0-9]+', '_', several.name.lower()).strip('_') or f'set_{number}')}"
+            if several.counted is None:
+                self._add(columns[0], "options", group, *_options(columns))
+                for column in columns[1:]:
+                    self._add(column, "options", group)
+            else:
+                for column in columns:
+                    self._add(column, "choice", group, *_choice(column, several.counted))
+
     # codes
 
     def _find_codes(self) -> None:
@@ -284,6 +306,32 @@ def _entries(values: Iterable[str], given: Mapping[str, str], labels: Mapping[st
     """A mapping over several lines: what is not given is left blank, what the file labels has its label behind it."""
     asides = {v: f" # {plain(label)}" for v, label in (labels or {}).items()}
     return [f"  {scalar(v)}: {given.get(v, '')}".rstrip() + asides.get(v, "") for v in values]
+
+
+def _options(columns: Sequence[Column]) -> list[str]:
+    """What the columns of a set hold, taken together."""
+    counts = sum((column.counts for column in columns), Counter[str]())
+    labels = {code: label for column in reversed(columns) for code, label in column.labels.items()}
+    whole = Column(columns[0].id, columns[0].rows, counts, labels=labels)
+    values = [*labels, *sorted(v for v in counts if v not in labels)]
+    missing = clues.reasons(whole, values)
+    answers = [v for v in values if v not in chain(*missing.values())]
+    options = [v for v in answers if (v in labels if labels else clues.shown(v, whole))]
+    lines = ["# null counts in the base only: give an option its code of reference/measures.csv", "options:"]
+    lines += _entries(options, dict.fromkeys(options, "null"), labels)
+    if rest := sum(counts[v] for v in answers if v not in options):
+        lines.append(f"# {rest} other values in the rows read would go to the quarantine")
+    return [*lines, *(_uncommented(reason, none, whole) for reason, none in missing.items())]
+
+
+def _choice(column: Column, counted: str) -> list[str]:
+    """What a column of a set holds where it is not ticked."""
+    others = [v for v in dict.fromkeys([*column.counts, *column.labels]) if v != counted]
+    missing = clues.reasons(column, others)
+    unticked = [v for v in others if v not in chain(*missing.values())]
+    lines = ["# without a measure it counts in the base only"]
+    lines += [f"unticked: {flow(unticked)}"] if unticked else []
+    return [*lines, *(_uncommented(reason, none, column) for reason, none in missing.items())]
 
 
 def _uncommented(reason: str, values: Sequence[str], column: Column) -> str:

@@ -350,6 +350,12 @@ class Shape:
     rows: dict[str, int] = field(default_factory=lambda: {"accepted": 10})
     grade: str = "satisfaction"
 
+    @property
+    def all_answers(self) -> list[tuple[str, str]]:
+        """With those to what every draft asks. One audience is drawn in one way: of organisations, or of people."""
+        drawn = [("audience", "b2b_customer")] if ("sampling_unit", "organisation") in self.answers else []
+        return [*dict([*COMMON, *drawn]).items(), *self.answers]
+
 
 DUTCH_ANSWERS = [("sampling_unit", "organisation"), ("dont_know", ""), ("dont_know", "")]
 DUTCH_ROWS = {"accepted": 11, "excluded": 2}
@@ -450,7 +456,7 @@ def drafted(once: Once) -> Place:
                 contract = draft.write(settings.load(), export, source)
                 text = contract.read_text(encoding="utf-8")
                 (folder / f"{source}.draft").write_text(text, encoding="utf-8")
-                contract.write_text(answered(text, [*COMMON, *shape.answers]), encoding="utf-8")
+                contract.write_text(answered(text, shape.all_answers), encoding="utf-8")
                 export.rename(contract.parent / shape.file)
         ran = place.meetlat("check")
         assert ran.returncode == 0, ran.stderr
@@ -475,7 +481,7 @@ def test_a_draft_says_what_it_saw_and_nothing_personal(drafted: Place, source: s
 @pytest.mark.parametrize("source", SHAPES)
 def test_a_draft_is_refused_until_its_questions_are_answered(drafted: Place, source: str, tmp_path: Path) -> None:
     text = (drafted.root / f"{source}.draft").read_text(encoding="utf-8")
-    answers = [*COMMON, *[(k, v) for k, v in SHAPES[source].answers if re.search(rf"^ *{k}:$", text, re.M)]]
+    answers = [(k, v) for k, v in SHAPES[source].all_answers if re.search(rf"^ *{k}:$", text, re.M)]
     assert text.count("# QUESTION") == len([k for k, _ in answers if k not in ("start", "end")])
     for left in range(len(answers)):
         some = answered(text, answers[:left] + answers[left + 1 :])

@@ -99,8 +99,11 @@ def utf8(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[bytes]:
             return
 
 
-def too_long(path: Path) -> DeliveryRefused:
-    return DeliveryRefused(f"{path.name}: a line is longer than 16 MiB; a quote is probably missing.")
+def too_long(path: Path, rows: int | None = None) -> DeliveryRefused:
+    where = "" if rows is None else f" after row {rows:,}"
+    return DeliveryRefused(
+        f"{path.name}: a line{where} is longer than 16 MiB; a quote is probably missing. Have it exported again."
+    )
 
 
 class Lines:
@@ -205,6 +208,8 @@ class Feed(threading.Thread):
             with suppress(BrokenPipeError), said_plainly(self.path):  # the engine stopped reading, and says why itself
                 for chunk in self.chunks:
                     self.tally.add(chunk)
+                    if self.tally.length > LONGEST_LINE:  # the engine would hold all of it first
+                        raise too_long(self.path, self.tally.records)
                     self._send(chunk)
         except Exception as error:
             self.error = error

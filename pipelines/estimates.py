@@ -4,6 +4,7 @@ The formulas themselves stand in `sql/estimate/`. Functions get and give whole c
 for NULL and for arguments outside their domain, and do not depend on how rows are batched.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,37 @@ def _share_end(share: Any, se: Any, df: Any, n: Any, side: int) -> Any:
     return 100 * np.where((p == 0) & (side < 0), 0, np.where((p == 1) & (side > 0), 1, end))
 
 
+TOLERANCE = 1e-4  # of inverse_matrix
+
+
+def inverse_matrix(cells: list[float] | None) -> list[float] | None:
+    """Inverse of a correlation matrix, its cells row after row; NULL where the variables are collinear.
+
+    By the sweep operator: the pivot is the share of a variable that those before it leave unexplained, and
+    one over a diagonal cell of the inverse is the share that all others leave. Below 1 in 10,000 (SPSS's
+    tolerance) a variable counts as collinear. Plain floats: the last bit depends on no library of linear
+    algebra. Source: Goodnight 1979, A tutorial on the SWEEP operator.
+    """
+    if not cells or None in cells:
+        return None
+    p = math.isqrt(len(cells))
+    a = [cells[p * i : p * i + p] for i in range(p)]
+    for k in range(p):
+        pivot = a[k][k]
+        if pivot < TOLERANCE:
+            return None
+        a[k] = [x / pivot for x in a[k]]
+        a[k][k] = 1 / pivot
+        for i in range(p):
+            if i != k:
+                factor = a[i][k]
+                a[i] = [x - factor * y for x, y in zip(a[i], a[k], strict=True)]
+                a[i][k] = -factor / pivot
+    if any(a[i][i] * TOLERANCE > 1 for i in range(p)):
+        return None
+    return [x for row in a for x in row]
+
+
 def _apply(function: Callable[..., Any], *columns: Any, usable: Callable[..., Any]) -> Any:
     """The function of whole columns of doubles, NULL where an argument is missing or not usable."""
     import numpy as np
@@ -126,3 +158,5 @@ def register(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     for name, (function, parameters) in FUNCTIONS.items():
         if name in sql:
             con.create_function(name, function, parameters, "DOUBLE", type="arrow", null_handling="special")  # type: ignore[call-overload]
+    if "inverse_matrix" in sql:
+        con.create_function("inverse_matrix", inverse_matrix, ["DOUBLE[]"], "DOUBLE[]", null_handling="special")  # type: ignore[call-overload]

@@ -387,6 +387,9 @@ class Build:
                 self.parts(upstream)
         for source in self.inputs.sources.values():
             self.superseded(source)
+            for upstream in model.upstreams:
+                if upstream.startswith("reference."):
+                    self._reference(upstream, source)
         return side_by_side(self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys)
 
     @contextmanager
@@ -442,14 +445,17 @@ class Build:
             layer, name = upstream.split(".")
             if layer == "staged" and name != "delivery":
                 found[upstream] = [self._staged_file(source, delivery, name)]
-            elif layer not in ("staged", "reference") and self.inputs.models[upstream].per_delivery:
+            elif layer == "reference":
+                part = self._reference(upstream, source)
+                found[upstream] = [(part.hash, part.file())]
+            elif layer != "staged" and self.inputs.models[upstream].per_delivery:
                 above = self.inputs.models[upstream]
                 part = self._run(above, self._of_delivery(above, source, delivery))
                 found[upstream] = [(part.hash, part.file())]
             else:
                 raise MeetlatError(
                     f"{model.path}: made per delivery, but reads {upstream}, which is not; a table made per delivery "
-                    "may read staged tables and other tables made per delivery."
+                    "may read staged tables, reference lists and other tables made per delivery."
                 )
         return found
 
@@ -468,8 +474,7 @@ class Build:
         if table == "staged.delivery":
             part = self._list("staged.delivery", self._delivery_rows(), STAGED[table])
         elif layer == "reference":
-            columns = ", ".join(f"{c} VARCHAR" for c in REFERENCE[name])
-            part = self._list(table, self.inputs.lists[name], columns)
+            part = self._reference(table)
         elif layer == "staged":
             return [
                 self._staged_file(source, delivery, name)
@@ -479,6 +484,14 @@ class Build:
         else:
             return [(part.hash, part.file()) for part in self.parts(table)]
         return [(part.hash, part.file())]
+
+    def _reference(self, table: str, source: Source | None = None) -> Part:
+        """A reference list. For one source: of a list by source its own rows, so that others leave it as it is."""
+        name = table.split(".")[1]
+        rows = self.inputs.lists[name]
+        if source is not None:
+            rows = [row for row in rows if row.get("source_code", source.name) == source.name]
+        return self._list(table, rows, ", ".join(f"{c} VARCHAR" for c in REFERENCE[name]))
 
     def _delivery_rows(self) -> list[dict[str, JSON]]:
         rows = []

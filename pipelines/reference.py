@@ -6,7 +6,7 @@ dimension models in `sql/core/` type and label them.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +37,17 @@ LISTS: dict[str, tuple[str, ...]] = {
         "decimals_printed", "accept_from", "accept_below", "calibration_target", "base_n", "base_unit",
         "source_published", "inferred", "note",
     ),
+    "drivers": (
+        "driver_set_code", "monitor_code", "audience_code", "outcome_measure", "outcome_channel", "driver_measure",
+        "driver_channel",
+    ),
+    "links": (
+        "link_code", "monitor_code", "employee_audience", "employee_measure", "customer_audience",
+        "customer_measure", "customer_channel",
+    ),
 }  # fmt: skip
+
+SEVERAL = ("organisations", "drivers")  # lists in which a key may stand more than once
 
 Rows = list[dict[str, str]]
 
@@ -55,6 +65,10 @@ class Measure:
 def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
     """All lists by name, each as its rows in file order. Raises MeetlatError for a list that is not whole."""
     lists = {name: _read(raw, name) for name in LISTS}
+    monitors = {row["monitor_code"] for row in lists["monitors"]}
+    for name in ("drivers", "links"):  # the shipped ones are of monitors that others may not have
+        if not (raw / "reference" / f"{name}.csv").is_file():
+            lists[name] = [row for row in lists[name] if row["monitor_code"] in monitors]
     for source, contract in contracts.items():
         for name, own in (("channels", contract.codes.channels), ("sectors", contract.codes.sectors)):
             key = LISTS[name][0]
@@ -113,7 +127,7 @@ def _read(raw: Path, name: str) -> Rows:
                 raise MeetlatError(f"{path}, row {number}: has more or fewer cells than the heading.")
             rows.append({c: row[c].strip() for c in wanted})
     keys = [row[wanted[0]] for row in rows]
-    if name != "organisations" and (twice := sorted({k for k in keys if keys.count(k) > 1})):
+    if name not in SEVERAL and (twice := sorted({k for k in keys if keys.count(k) > 1})):
         raise MeetlatError(f"{path}: {wanted[0]} {twice} stand there more than once.")
     return rows
 
@@ -178,6 +192,7 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
                 f"{source}/contract.yml: sampling_unit, strata or sampled_from differ from those of {other}, which "
                 "has the same monitor and audience; one sample has one design."
             )
+    found += _faults_of_sets(lists, need)
     for source, contract in contracts.items():
         where = f"{source}/contract.yml"
         need(where, "monitor", contract.monitor, "monitors")
@@ -191,4 +206,30 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
                     need(f"{where}, {name}", spec.role, code, spec.role + "s")
             if isinstance(spec, AnyQuestion) and spec.channel != "row":
                 need(f"{where}, {name}", "channel", spec.channel, "channels")
+    return found
+
+
+def _faults_of_sets(lists: Mapping[str, Rows], need: Callable[[str, str, str, str], None]) -> list[str]:
+    """What is wrong with the declared drivers and links. Codes that are in no list are given to `need`."""
+    found = []
+    counts = {row["measure_code"] for row in lists["measures"] if row["statistic"] == "count"}
+    for name in ("drivers", "links"):
+        for row in lists[name]:
+            where = f"reference/{name}.csv, {row[LISTS[name][0]]}"
+            for column, value in row.items():
+                for part in ("monitor", "audience", "measure", "channel"):
+                    if column == f"{part}_code" or column.endswith(f"_{part}"):
+                        need(where, column, value, f"{part}s")
+                if column.endswith("_measure") and value in counts:
+                    found.append(f"{where}: {column} '{value}' counts answers, so no respondent has a value of it.")
+    outcomes: dict[str, tuple[str, ...]] = {}
+    seen = set()
+    for row in lists["drivers"]:
+        code, *outcome, measure, channel = (row[column] for column in LISTS["drivers"])
+        where = f"reference/drivers.csv, {code}"
+        if outcomes.setdefault(code, tuple(outcome)) != tuple(outcome):
+            found.append(f"{where}: a set has one monitor, audience and outcome; its rows give several.")
+        if (measure, channel) == tuple(outcome[2:]) or (code, measure, channel) in seen:
+            found.append(f"{where}: {measure}, {channel} stands there twice, or is the outcome itself.")
+        seen.add((code, measure, channel))
     return found

@@ -47,7 +47,7 @@ held AS (
     JOIN several USING (source_code, respondent_id, organisation_code, audience_code, measure_code)
     JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
     JOIN core.dim_period AS period
-        ON period.period_code = place.period_code AND period.period_type IN ('year', 'wave', 'ytd', 'quarter')
+        ON period.period_code = place.period_code AND period.period_type IN ('year', 'wave', 'quarter')
     GROUP BY ALL
 )
 SELECT

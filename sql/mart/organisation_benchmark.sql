@@ -5,8 +5,8 @@
 -- Peers are the other organisations with a valid answer to the same measure over the same channel in the same
 -- monitor, period and audience, of the same peer group. A row stands here only where the organisation has at
 -- least four peers, so that none of them can be told from the rest; that is a rule of statistics, and no
--- disclosure control. Periods are years, years to date, quarters and waves: in a month or in a rolling year few
--- organisations have the respondents. Sector and size are those that the organisation has at the end of the
+-- disclosure control. Periods are years, quarters and waves: in a month few organisations have
+-- the respondents, and a rolling year or a year to date hardly moves. Sector and size are those that the organisation has at the end of the
 -- period, also for answers that it got in another sector.
 --
 -- R_i = T_i / W_i is the organisation's estimate and V_i = n / (n - 1) * sum_k (T_k - R_i W_k)^2 / W_i^2 its
@@ -18,7 +18,7 @@
 -- @restricted
 -- @grain  monitor_code, period_code, audience_code, organisation_code, channel_code, measure_code, peer_group_type, peer_group_code
 -- @column monitor_code           VARCHAR | Monitor.
--- @column period_code            VARCHAR | Period, such as 2011-Q3, 2011, 2011-YTD-Q3 or a wave.
+-- @column period_code            VARCHAR | Period, such as 2011-Q3, 2011 or a wave.
 -- @column audience_code          VARCHAR | Who answered.
 -- @column organisation_code      VARCHAR | The organisation that is compared.
 -- @column channel_code           VARCHAR | Channel rated; all: every channel pooled; not_applicable: not about a channel.
@@ -27,7 +27,7 @@
 -- @column peer_group_code        VARCHAR | The peer group: all, a sector at any level, a size class, or sector/size_class.
 -- @column peer_sector_code       VARCHAR | Sector of the peers; all where they are of any sector.
 -- @column peer_size_class        VARCHAR | Size class of the peers; all where they are of any size.
--- @column period_type            VARCHAR | year, ytd, quarter or wave. Use one type at a time.
+-- @column period_type            VARCHAR | year, quarter or wave. Use one type at a time.
 -- @column period_start           DATE    | First day of the period.
 -- @column period_end             DATE    | Last day of the period.
 -- @column statistic              VARCHAR | What value is: mean, nps or share.
@@ -98,7 +98,7 @@ measured AS (
     FROM estimate.domain_organisation AS part
     JOIN frame USING (monitor_code, audience_code)
     JOIN core.dim_period AS period
-        ON period.period_code = part.period_code AND period.period_type IN ('year', 'ytd', 'quarter', 'wave')
+        ON period.period_code = part.period_code AND period.period_type IN ('year', 'quarter', 'wave')
     WHERE part.sector_code = 'all' AND part.organisation_code IS NOT NULL AND part.n_answers > 0 AND part.sum_w > 0
 ),
 -- what is compared with one another, as a number. Scores are counted from a whole number near their mean (shift),

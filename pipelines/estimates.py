@@ -4,6 +4,7 @@ The formulas themselves stand in `sql/estimate/`. Functions get and give whole c
 for NULL and for arguments outside their domain, and do not depend on how rows are batched.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -47,19 +48,15 @@ def normal_test(z):  # type: ignore[no-untyped-def]
 
 def share_low(share, se, df, n):  # type: ignore[no-untyped-def]
     """Lower end of the 95 % interval of a share in percent; see `_share_end`."""
-    return _apply(
-        lambda *a: _share_end(*a, side=-1), share, se, df, n, usable=lambda share, se, df, n: (df > 0) & (n > 0)
-    )
+    return _apply(functools.partial(_share_end, -1), share, se, df, n, usable=lambda _, se, df, n: (df > 0) & (n > 0))
 
 
 def share_high(share, se, df, n):  # type: ignore[no-untyped-def]
     """Upper end of the 95 % interval of a share in percent; see `_share_end`."""
-    return _apply(
-        lambda *a: _share_end(*a, side=1), share, se, df, n, usable=lambda share, se, df, n: (df > 0) & (n > 0)
-    )
+    return _apply(functools.partial(_share_end, 1), share, se, df, n, usable=lambda _, se, df, n: (df > 0) & (n > 0))
 
 
-def _share_end(share: Any, se: Any, df: Any, n: Any, side: int) -> Any:
+def _share_end(side: int, share: Any, se: Any, df: Any, n: Any) -> Any:
     """One end of the interval of a share, both in percent, from its standard error, with t(df, 0.975) for 1.96.
 
     On the logit scale: L = ln(p / (1 - p)) with se / (p (1 - p)), turned back. With fewer than five

@@ -21,7 +21,7 @@ from conftest import PROJECT, Once, Place, sha256
 from scipy import stats
 
 SECTORS = {"all": "", "public": "all", "gov": "public", "housing": "public", "not_applicable": "all"}
-PERIODS = {"2024": (1, 6), "2024-YTD-Q1": (1, 3), "2024-YTD-Q2": (1, 6), "2024-Q1": (1, 3), "2024-Q2": (4, 6)}  # months
+PERIODS = {"2024": (1, 6), "2024-Q1": (1, 3), "2024-Q2": (4, 6)}  # months
 CHANNELS = ("email", "phone", "web")
 MEASURES = {  # column of the export, statistic, size of a step, good direction
     "channel_rating": ("grade", "mean", 10, 1),

@@ -5,9 +5,9 @@
 -- Peers are the other organisations with a valid answer to the same measure over the same channel in the same
 -- monitor, period and audience, of the same peer group. A row stands here only where the organisation has at
 -- least four peers, so that none of them can be told from the rest; that is a rule of statistics, and no
--- disclosure control. Periods are years, quarters and waves: in a month few organisations have
--- the respondents, and a rolling year or a year to date hardly moves. Sector and size are those that the organisation has at the end of the
--- period, also for answers that it got in another sector.
+-- disclosure control. Periods are years, quarters and waves: in a month few organisations have the respondents,
+-- and a rolling year or a year to date hardly moves. Sector and size are those that the organisation has at the
+-- end of the period, also for answers that it got in another sector.
 --
 -- R_i = T_i / W_i is the organisation's estimate and V_i = n / (n - 1) * sum_k (T_k - R_i W_k)^2 / W_i^2 its
 -- variance, with its n respondents as clusters. The peers' estimate R = T / W leaves the organisation out; its

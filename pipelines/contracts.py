@@ -41,6 +41,14 @@ class Coded(Strict):
     values: dict[str, Code]
 
 
+class Segment(Strict):
+    """A column that puts the respondent into a group: an age class, a region. Results are given per group."""
+
+    role: Literal["segment"]
+    segment: Code  # what is grouped by, such as age; with the group it stands in `codes.segments`
+    values: Annotated[dict[str, Code], Field(min_length=1)]  # what the export writes → our code; `""` is a blank cell
+
+
 class Date(Strict):
     """The day (or moment) of the answer; decides the month. A moment is turned to `time_zone` first."""
 
@@ -119,7 +127,7 @@ class Options(Asked):
 
 
 Column = Annotated[
-    Identifier | Organisation | Coded | Date | Weight | FreeText | Status | Question | Choice | Options,
+    Identifier | Organisation | Coded | Segment | Date | Weight | FreeText | Status | Question | Choice | Options,
     Field(discriminator="role"),
 ]
 AnyQuestion = Question | Choice | Options
@@ -167,9 +175,16 @@ class Code_(Strict):
     label_nl: str
 
 
+class SegmentCode(Code_):
+    """A group of a segment, with its labels."""
+
+    segment: Code
+
+
 class OwnCodes(Strict):
     channels: list[Code_] = []
     sectors: list[Code_] = []
+    segments: list[SegmentCode] = []  # in the order in which the groups are to be listed
 
 
 class Version(Strict):
@@ -235,6 +250,9 @@ class Contract(Strict):
             names = self.named(role)
             if len(names) > 1:
                 raise ValueError(f"columns: {names} all have the role {role}; only one column may")
+        segments = [spec.segment for _, spec in self.segments]
+        if double := sorted({s for s in segments if segments.count(s) > 1}):
+            raise ValueError(f"columns: the segments {double} stand at more than one column each")
         if twice := sorted(set(self.columns) & set(self.discard)):
             raise ValueError(f"{twice} stand both under columns and under discard; choose one")
         if not self.questions:
@@ -308,6 +326,12 @@ class Contract(Strict):
     @property
     def questions(self) -> list[tuple[str, AnyQuestion]]:
         return [(n, c) for n, c in self.specs if isinstance(c, AnyQuestion)]
+
+    @property
+    def segments(self) -> list[tuple[str, Segment]]:
+        """The columns with the role segment, by the name of the segment."""
+        found = [(name, spec) for name, spec in self.specs if isinstance(spec, Segment)]
+        return sorted(found, key=lambda each: each[1].segment)
 
     @property
     def measures(self) -> list[str]:

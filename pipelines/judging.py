@@ -71,8 +71,8 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
     typed = (
         f"SELECT *, {_code(contract, text, 'organisation')} AS organisation_code, "
         f"{_code(contract, text, 'sector')} AS sector_code, {_code(contract, text, 'channel')} AS channel_code, "
-        f"{_code(contract, text, 'mode')} AS mode_code, {_date(contract, text)} AS answered_on, "
-        f"{_weight(contract, text)} AS weight{numbers} FROM ({read})"
+        f"{_code(contract, text, 'mode')} AS mode_code, {_segments(contract, text)} AS segments, "
+        f"{_date(contract, text)} AS answered_on, {_weight(contract, text)} AS weight{numbers} FROM ({read})"
     )
     rules = _rules(contract, text)
     rule = "CASE " + " ".join(f"WHEN {c} THEN {i}" for i, (c, _, _) in enumerate(rules, start=1)) + " ELSE 0 END"
@@ -90,6 +90,7 @@ def judge(columns: list[str], relation: str, contract: Contract, measures: Mappi
         f"CASE rule WHEN 0 THEN 'accepted'{states} END AS row_state, CASE rule{reasons} END AS row_reason",
         f"{response} AS response_id, {person} AS respondent_id",
         "organisation_code, sector_code, mode_code, answered_on, weight, channel_code",
+        "nullif(array_to_string(segments, '|'), '') AS segment_code",
     ]
     judged += [f"{privacy.masked(text[name])} AS free{i}" for i, name in enumerate(contract.named("text"))]
     for i, cell in enumerate(asked):
@@ -113,6 +114,15 @@ def _code(contract: Contract, text: Mapping[str, str], role: str) -> str:
     if name is None or not isinstance(spec, Coded | Organisation):
         return "NULL::VARCHAR"
     return _lookup(text[name], {k: quoted(v) for k, v in spec.values.items()}) if spec.values else text[name]
+
+
+def _segments(contract: Contract, text: Mapping[str, str]) -> str:
+    """SQL: a list with `age=young` or NULL for every segment, by the name of the segment."""
+    found = []
+    for name, spec in contract.segments:
+        values = {k: quoted(f"{spec.segment}={code}") for k, code in spec.values.items()}
+        found.append(_lookup(f"coalesce({text[name]}, '')", values))
+    return f"[{', '.join(found)}]::VARCHAR[]"
 
 
 def _lookup(column: str, values: Mapping[str, str]) -> str:
@@ -174,6 +184,9 @@ def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, 
         if (column_name := contract.one(role)) is not None:
             unknown = f"{role}_code IS NULL AND {text[column_name]} IS NOT NULL"
             refused.append((unknown, "refused", quoted(f"unknown_{role}")))
+    for i, (column_name, _) in enumerate(contract.segments, start=1):
+        unknown = f"segments[{i}] IS NULL AND {text[column_name]} IS NOT NULL"
+        refused.append((unknown, "refused", quoted("unknown_segment")))
     if contract.named("weight"):
         bad = f"weight IS NULL OR weight <= 0 OR weight >= {HEAVIEST * WEIGHT}"
         refused.append((bad, "refused", quoted("no_valid_weight")))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import engine, estimates
+from pipelines import engine, estimates, weighting
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
 from pipelines.parts import JSON
@@ -249,18 +249,25 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
             listed = ", ".join(quoted(str(f)) for f in files)
             con.execute(f"CREATE VIEW {upstream} AS SELECT * FROM read_parquet([{listed}])")
         estimates.register(con, model.query)
+        weighting.register(con, model.query)
         try:
             _agree(con, model)
             casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
             order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
             rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}){order}", file)
         except duckdb.Error as error:
-            raise MeetlatError(f"{model.path}: {error}") from None
+            raise MeetlatError(_refused(error) or f"{model.path}: {error}") from None
         con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
         results = [_grain(con, model), *(_outcome(con, check) for check in model.checks)]
     if not all(r["passed"] or r["warns"] for r in results):
         raise CheckFailed(model, results)
     return {"rows": rows, "checks": results}
+
+
+def _refused(error: duckdb.Error) -> str | None:
+    """The sentence of a query that says `error('refused: ' || sentence)`."""
+    _, refused, sentence = str(error).partition("Invalid Input Error: refused: ")
+    return sentence if refused else None
 
 
 def _agree(con: duckdb.DuckDBPyConnection, model: Model) -> None:
@@ -304,7 +311,8 @@ def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:
     `given` holds the columns of the tables that are no models. Raises MeetlatError at the first fault.
     """
     with duckdb.connect() as con:
-        estimates.register(con, " ".join(model.query for model in models.values()))
+        for functions in (estimates, weighting):
+            functions.register(con, " ".join(model.query for model in models.values()))
         for layer in {n.split(".")[0] for n in (*models, *given)}:
             con.execute(f"CREATE SCHEMA {layer}")
         for table, columns in given.items():

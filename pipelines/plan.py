@@ -40,9 +40,9 @@ Report = Callable[[str], None]
 STAGED = {
     "staged.answer": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
     "respondent_id VARCHAR, country_code VARCHAR, organisation_code VARCHAR, sector_code VARCHAR, "
-    "audience_code VARCHAR, wave_code VARCHAR, answered_on DATE, mode_code VARCHAR, channel_code VARCHAR, "
-    "measure_code VARCHAR, question VARCHAR, question_version INTEGER, value BIGINT, weight BIGINT, "
-    "missing_reason VARCHAR",
+    "segment_code VARCHAR, audience_code VARCHAR, wave_code VARCHAR, answered_on DATE, mode_code VARCHAR, "
+    "channel_code VARCHAR, measure_code VARCHAR, question VARCHAR, question_version INTEGER, value BIGINT, "
+    "weight BIGINT, missing_reason VARCHAR",
     "staged.response": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
     "respondent_id VARCHAR, n_not_asked INTEGER",
     "staged.quarantine": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, question VARCHAR, "
@@ -60,10 +60,11 @@ REFERENCE = {
     "sources": ("source_code", "title", "monitor_code", "audience_code", "country_code", "sampling_unit", "strata",
                 "provenance", "controller", "purpose", "licence"),
     "sampled_from": ("monitor_code", "audience_code", "stratum_code", "organisations"),
+    "segments": ("segment_type", "segment_code", "label_en", "label_nl", "sort_order"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip
 STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")
-MODEL_CODE = ("models", "estimates", "engine")
+MODEL_CODE = ("models", "estimates", "weighting", "engine")
 
 
 def bare_tables() -> dict[str, str]:
@@ -84,7 +85,7 @@ def code(*modules: str) -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide what bytes come out."""
-    return {n: importlib.metadata.version(n) for n in ("duckdb", "pyarrow", "scipy", "python-calamine")}
+    return {n: importlib.metadata.version(n) for n in ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")}
 
 
 def meetlat_version() -> str:

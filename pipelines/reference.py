@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.contracts import AnyQuestion, Coded, Contract, Wave
+from pipelines import population
+from pipelines.contracts import AnyQuestion, Coded, Contract, Segment, Wave
 from pipelines.errors import MeetlatError
 from pipelines.settings import PROJECT
 
@@ -37,6 +38,10 @@ LISTS: dict[str, tuple[str, ...]] = {
         "decimals_printed", "accept_from", "accept_below", "calibration_target", "base_n", "base_unit",
         "source_published", "inferred", "note",
     ),
+    "population": (
+        "weighting_code", "monitor_code", "audience_code", "period_code", "margin", "level", "population", "unit",
+        "source", "source_date",
+    ),
     "drivers": (
         "driver_set_code", "monitor_code", "audience_code", "outcome_measure", "outcome_channel", "driver_measure",
         "driver_channel",
@@ -47,7 +52,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-SEVERAL = ("organisations", "drivers")  # lists in which a key may stand more than once
+SEVERAL = ("organisations", "drivers", "population")  # lists in which a key may stand more than once
 
 Rows = list[dict[str, str]]
 
@@ -66,7 +71,7 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
     """All lists by name, each as its rows in file order. Raises MeetlatError for a list that is not whole."""
     lists = {name: _read(raw, name) for name in LISTS}
     monitors = {row["monitor_code"] for row in lists["monitors"]}
-    for name in ("drivers", "links"):  # the shipped ones are of monitors that others may not have
+    for name in ("drivers", "links", "population"):  # the shipped ones are of monitors that others may not have
         if not (raw / "reference" / f"{name}.csv").is_file():
             lists[name] = [row for row in lists[name] if row["monitor_code"] in monitors]
     for source, contract in contracts.items():
@@ -86,6 +91,7 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
                     )
                 if not known:
                     lists[name].append(row)
+    lists["segments"] = _segments(contracts)
     waves: dict[str, Wave] = {}
     for source, contract in contracts.items():
         for wave in [contract.wave] if contract.wave else contract.waves.values():
@@ -130,6 +136,23 @@ def _read(raw: Path, name: str) -> Rows:
     if name not in SEVERAL and (twice := sorted({k for k in keys if keys.count(k) > 1})):
         raise MeetlatError(f"{path}: {wanted[0]} {twice} stand there more than once.")
     return rows
+
+
+def _segments(contracts: Mapping[str, Contract]) -> Rows:
+    """The groups that contracts bring along under `codes.segments`, in their order."""
+    known: dict[tuple[str, str], tuple[str, str]] = {}
+    for source, contract in contracts.items():
+        for item in contract.codes.segments:
+            labels = (item.label_en, item.label_nl)
+            if known.setdefault((item.segment, item.code), labels) != labels:
+                raise MeetlatError(
+                    f"{source}/contract.yml brings the {item.segment} '{item.code}' along with other labels than "
+                    "another contract does; use those, or another code."
+                )
+    return [
+        {"segment_type": segment, "segment_code": code, "label_en": en, "label_nl": nl, "sort_order": str(place)}
+        for place, ((segment, code), (en, nl)) in enumerate(known.items())
+    ]
 
 
 def _source_row(name: str, contract: Contract) -> dict[str, str]:
@@ -183,6 +206,9 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         where = f"reference/published_figures.csv, {row['figure_id']}"
         for column in ("monitor", "audience", "sector", "channel", "measure"):
             need(where, column, row[column], column + "s")
+    size_classes = {row["size_class"] for row in lists["organisations"]}
+    segments = {(row["segment_type"], row["segment_code"]) for row in lists["segments"]}
+    found += population.faults(lists["population"], codes, size_classes, segments)
     designs: dict[tuple[str, str], tuple[str, object]] = {}
     for source, contract in contracts.items():
         design = (contract.sampling_unit, contract.strata, contract.sampled_from)
@@ -201,6 +227,13 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         for measure in contract.measures:
             need(where, "measure", measure, "measures")
         for name, spec in contract.specs:
+            if isinstance(spec, Segment):
+                for code in spec.values.values():
+                    if (spec.segment, code) not in segments:
+                        found.append(
+                            f"{where}, {name}: the {spec.segment} '{code}' has no labels; add it to `codes.segments` "
+                            "of the contract."
+                        )
             if isinstance(spec, Coded) and spec.role != "mode":
                 for code in spec.values.values():
                     need(f"{where}, {name}", spec.role, code, spec.role + "s")

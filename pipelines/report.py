@@ -24,6 +24,7 @@ REMEDIES = {
     "no_known_organisation": "have the rows exported with their organisation, or add it to `values`",
     "no_valid_weight": "weights lie above 0 and below 100; have them corrected",
     "unknown_sector": "add the sector to `values` of the sector column",
+    "unknown_segment": "add the value to `values` of the segment column",
     "unknown_label": "add the label to `values` of the question, or to dont_know, refused or not_asked",
     "unknown_option": "add the option to `options` of the column",
     "unknown_mode": "add the mode to `values` of the mode column",

@@ -217,7 +217,7 @@ def _answers(delivery: Delivery, contract: Contract) -> str:
     return (
         f"SELECT {quoted(delivery.source)} AS source_code, {quoted(delivery.id)} AS delivery_id, row_number, "
         f"response_id, respondent_id, {quoted(contract.country)} AS country_code, organisation_code, sector_code, "
-        f"{quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
+        f"segment_code, {quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
         f"{per_cell(channels)} AS channel_code, "
         f"{per_cell(quoted(c.measure) for c in asked)} AS measure_code, "
         f"{per_cell(quoted(c.column) for c in asked)} AS question, "

@@ -13,6 +13,7 @@
 -- @column country_code      VARCHAR | Country of the survey.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
+-- @column segment_code      VARCHAR | Declared segments of the response, such as age=young|region=north; NULL where there are none.
 -- @column audience_code     VARCHAR | Who answered.
 -- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
 -- @column answered_on       DATE    | Local day of the answer; NULL where only the wave is known.
@@ -28,7 +29,7 @@
 
 SELECT
     a.source_code, a.delivery_id, a.row_number, a.response_id, a.respondent_id, a.country_code,
-    a.organisation_code, a.sector_code, a.audience_code, a.wave_code, a.answered_on, a.mode_code,
+    a.organisation_code, a.sector_code, a.segment_code, a.audience_code, a.wave_code, a.answered_on, a.mode_code,
     a.channel_code, a.measure_code, a.question, a.question_version, a.value, a.weight, a.missing_reason
 FROM staged.answer AS a
 ANTI JOIN staged.superseded AS s USING (response_id)

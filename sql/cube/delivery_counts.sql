@@ -2,7 +2,7 @@
 --
 -- @per delivery
 -- @working
--- @grain  source_code, delivery_id, wave_code, time_cell_code, country_code, organisation_code, sector_code, audience_code, channel_code, measure_code, question_version, value, missing_reason
+-- @grain  source_code, delivery_id, wave_code, time_cell_code, country_code, organisation_code, sector_code, segment_code, audience_code, channel_code, measure_code, question_version, value, missing_reason
 -- @column source_code       VARCHAR | Source.
 -- @column delivery_id       VARCHAR | Delivery.
 -- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
@@ -10,6 +10,7 @@
 -- @column country_code      VARCHAR | Country of the survey.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
+-- @column segment_code      VARCHAR | Declared segments of the response, such as age=young|region=north; NULL where there are none.
 -- @column audience_code     VARCHAR | Who answered.
 -- @column channel_code      VARCHAR | Channel rated, or not_applicable.
 -- @column measure_code      VARCHAR | Measure.
@@ -23,7 +24,7 @@
 SELECT
     source_code, delivery_id, wave_code,
     coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
-    country_code, organisation_code, sector_code, audience_code, channel_code, measure_code,
+    country_code, organisation_code, sector_code, segment_code, audience_code, channel_code, measure_code,
     question_version, value, missing_reason,
     count(*) AS n,
     sum(weight) AS sum_w,

@@ -3,7 +3,7 @@
 --
 -- @per delivery
 -- @restricted
--- @grain  source_code, delivery_id, respondent_id, wave_code, time_cell_code, organisation_code, sector_code, audience_code, channel_code, measure_code, value, weight
+-- @grain  source_code, delivery_id, respondent_id, wave_code, time_cell_code, organisation_code, sector_code, segment_code, audience_code, channel_code, measure_code, value, weight
 -- @column source_code       VARCHAR | Source.
 -- @column delivery_id       VARCHAR | Delivery.
 -- @column respondent_id     VARCHAR | Pseudonym of the respondent.
@@ -11,6 +11,7 @@
 -- @column time_cell_code    VARCHAR | Month of the answer, or the wave where there is no month.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
+-- @column segment_code      VARCHAR | Declared segments of the response, such as age=young|region=north; NULL where there are none.
 -- @column audience_code     VARCHAR | Who answered.
 -- @column channel_code      VARCHAR | Channel rated, or not_applicable.
 -- @column measure_code      VARCHAR | Measure.
@@ -24,7 +25,7 @@ WITH asked_twice AS (
 SELECT
     source_code, delivery_id, respondent_id, wave_code,
     coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
-    organisation_code, sector_code, audience_code, channel_code, measure_code, value, weight,
+    organisation_code, sector_code, segment_code, audience_code, channel_code, measure_code, value, weight,
     count(*) AS n
 FROM core.fct_answer
 WHERE value IS NOT NULL

@@ -1,9 +1,12 @@
 """Every shape of export, written here in a few bytes, becomes a table of text or one sentence."""
 
+import csv as std_csv
 import datetime as dt
 import gzip
 import io
+import itertools
 import json
+import random
 import struct
 import threading
 import zipfile
@@ -27,6 +30,7 @@ from pipelines import engine
 from pipelines.errors import DeliveryRefused
 from pipelines.formats import Format
 from pipelines.readers import headings, open_text
+from pipelines.readers.text import Tally
 from pipelines.settings import load
 
 FORMAT: TypeAdapter[Any] = TypeAdapter(Format)
@@ -246,6 +250,34 @@ def refused(path: Path, form: dict[str, Any], said: str) -> None:
 def test_a_format_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FORMAT.validate_python(wrong)
+
+
+@pytest.mark.parametrize("quoting", [std_csv.QUOTE_MINIMAL, std_csv.QUOTE_ALL])
+def test_a_tally_sees_rows_and_faults_in_any_pieces(quoting: Any) -> None:
+    rng = random.Random(7)
+    for _ in range(300):
+        rows = [rng.choices(["", "x", "a;b", 'say "so"', "two\nlines", '"', ";;\n\n;"], k=4) for _ in range(20)]
+        spoilt = rng.sample(rows, rng.randrange(6))
+        more = [rng.randrange(1, 9) for _ in spoilt]
+        for row, n in zip(spoilt, more, strict=True):
+            row += ["y"] * n
+        short = [["x"], ["x", "y;z"]] if sum(more) != 5 else []  # faults that cancel out are not seen
+        text = io.StringIO()
+        std_csv.writer(text, delimiter=";", lineterminator="\n", quoting=quoting).writerows([*rows, *short])
+        data = text.getvalue().encode()
+        cuts = [0, *sorted(rng.choices(range(len(data)), k=rng.randrange(4))), len(data)]
+        tally = Tally('"', ";", 4)
+        for start, end in itertools.pairwise(cuts):
+            tally.add(data[start:end])
+        assert tally.total() == len(rows) + len(short)
+        found = sum(more) + len(short)
+        assert tally.faults == found or (len(cuts) > 2 and tally.faults < found)  # within a piece they may cancel out
+
+
+def test_very_many_faults_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    for line in (b"1;2;3\n", b"1\n", b'"1"x;2\n', b"1;2;3;4;5;6\n"):
+        path = put(tmp_path, "x.csv", b"a;b\n" + b"1;2\n" * 9 + line * 1_000_000)
+        refused(path, csv(), r"x.csv has \d{3},\d{3} cells too many or too few in its first")
 
 
 def test_nobody_has_to_read(tmp_path: Path) -> None:

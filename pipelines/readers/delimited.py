@@ -39,7 +39,7 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
         columns = headings.ids(path.name, first if form.headings else [], form.headings, width)
         body = lines.rest() if form.headings else chain([read], lines.rest())
         above = read.count(b"\n") if form.headings else 0
-        with feeding(body, Tally(quote), path) as feed:
+        with feeding(body, Tally(quote, form.delimiter, len(columns)), path) as feed:
             relation = parsed(feed.file, len(columns), form.delimiter, quote)
             yield Text(columns, relation, feed.tally.total, lambda: _refused_rows(con, path, above))
 

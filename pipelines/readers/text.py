@@ -10,20 +10,28 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused
 
 LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 BLOCK = 1 << 20
+MOST_FAULTS = 250_000  # cells too many, rows too short: the engine holds about 1 KB for each
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+NUL, LINE_END, SPACE = 0, ord("\n"), ord(" ")  # NUL stands in no text that is read
+
+Bits: TypeAlias = NDArray[np.bool_]
+Places: TypeAlias = NDArray[np.int64]
+NOWHERE: Places = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -159,26 +167,58 @@ def rows_as_text(path: Path, rows: Iterable[Sequence[str | None]]) -> Iterator[b
 
 
 class Tally:
-    """Counts the records of a text that goes by in chunks: lines outside quotes that are not empty."""
+    """Counts the records of a text that goes by in chunks: lines outside quotes that are not empty.
 
-    def __init__(self, quote: str | None) -> None:
-        self.quote = ord(quote) if quote else None
-        self.records, self.quotes, self.length = 0, 0, 0  # quotes so far, length of the present record
+    With a delimiter and a width also their faults: cells too many, rows with too few, and quotes that end amid a cell.
+    """
+
+    def __init__(self, quote: str | None, delimiter: str | None = None, width: int = 0) -> None:
+        self.quote, self.delimiter = (ord(mark) if mark and mark.isascii() else NUL for mark in (quote, delimiter))
+        self.width = width if self.delimiter else 0  # one of several bytes is rare: left to the engine alone
+        self.after_quote = np.zeros(256, np.bool_)
+        self.after_quote[[self.quote, self.delimiter, LINE_END, SPACE]] = True
+        self.records, self.faults = 0, 0
+        self.inside, self.length, self.cut = False, 0, 0  # a quote; length and delimiters of the present record
 
     def add(self, chunk: bytes) -> None:
+        if not chunk:
+            return
         data = np.frombuffer(chunk, np.uint8)
-        ended = data == 10
-        if self.quote is not None:
-            quotes = np.flatnonzero(data == self.quote)
-            if len(quotes) or self.quotes % 2:
-                ends = np.flatnonzero(ended)
-                ended[ends[(np.searchsorted(quotes, ends) + self.quotes) % 2 == 1]] = False
-            self.quotes += len(quotes)
-        if ended.any():
-            self.records += int(np.count_nonzero(ended[1:] > ended[:-1])) + int(ended[0] and self.length > 0)
-            self.length = int(ended[::-1].argmax())
-        else:
-            self.length += len(data)
+        quotes = np.flatnonzero(data == self.quote) if self.quote else NOWHERE
+        ended = data == LINE_END
+        if len(quotes) or self.inside:
+            ends = np.flatnonzero(ended)
+            ended[ends[self._inside(quotes, ends)]] = False
+        whole = len(data) - int(ended[::-1].argmax()) if ended.any() else 0  # up to the end of the last record
+        if whole:
+            records = int(np.count_nonzero(ended[1:] > ended[:-1])) + int(ended[0] and self.length > 0)
+            self.records += records
+        if self.width:
+            closing = quotes[0 if self.inside else 1 :: 2] + 1
+            self.faults += int(np.count_nonzero(~self.after_quote[data[closing[closing < len(data)]]]))
+            parted = data == self.delimiter
+            # quoted delimiters count here too: only where the sum is another one every record is looked at
+            if whole and np.count_nonzero(parted[:whole]) + self.cut != records * (self.width - 1):
+                self.faults += self._faults(quotes, np.flatnonzero(ended), np.flatnonzero(parted[:whole]))
+            last = np.flatnonzero(parted[whole:]) + whole
+            self.cut = int(np.count_nonzero(~self._inside(quotes, last))) + (0 if whole else self.cut)
+        self.length = len(data) - whole + (0 if whole else self.length)
+        self.inside ^= len(quotes) % 2 == 1
+
+    def _inside(self, quotes: Places, places: Places) -> Bits:
+        """Which of these places lie inside quotes."""
+        inside: Bits = (np.searchsorted(quotes, places) + self.inside) % 2 == 1
+        return inside
+
+    def _faults(self, quotes: Places, ends: Places, parts: Places) -> int:
+        """The cells that are too many in the records that end here, and the records with too few."""
+        parts = parts[~self._inside(quotes, parts)]
+        length = np.diff(ends, prepend=-1) - 1
+        cuts = np.diff(np.searchsorted(parts, ends), prepend=0)
+        length[0] += self.length
+        cuts[0] += self.cut
+        more = cuts[length > 0] - (self.width - 1)
+        return int(np.where(more < 0, 1, more).sum())
 
     def total(self) -> int:
         return self.records + (self.length > 0)
@@ -208,13 +248,22 @@ class Feed(threading.Thread):
             with suppress(BrokenPipeError), said_plainly(self.path):  # the engine stopped reading, and says why itself
                 for chunk in self.chunks:
                     self.tally.add(chunk)
-                    if self.tally.length > LONGEST_LINE:  # the engine would hold all of it first
-                        raise too_long(self.path, self.tally.records)
+                    self._check()
                     self._send(chunk)
         except Exception as error:
             self.error = error
         finally:
             os.close(self.write_end)
+
+    def _check(self) -> None:
+        """Refuse at once what the engine would hold a great deal of before it does."""
+        if self.tally.length > LONGEST_LINE:
+            raise too_long(self.path, self.tally.records)
+        if (faults := self.tally.faults) > MOST_FAULTS:
+            raise DeliveryRefused(
+                f"{self.path.name} has {faults:,} cells too many or too few in its first {self.tally.records:,} rows; "
+                "compare its delimiter and quotes with the contract."
+            )
 
     def _send(self, chunk: bytes) -> None:
         room = select.poll()

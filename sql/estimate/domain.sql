@@ -47,6 +47,12 @@
 -- @column se_organisations_equal    DOUBLE  | Standard error of value_organisations_equal: sd of the organisations' values over the root of their number.
 -- @column ci_low_organisations_equal DOUBLE | Lower end of its 95 % interval, with n_organisations - 1 degrees of freedom.
 -- @column ci_high_organisations_equal DOUBLE | Upper end of its 95 % interval, with n_organisations - 1 degrees of freedom.
+-- @column weighting_code            VARCHAR | Weighting of reference/population.csv that the next columns use; NULL where no margins were declared for the row.
+-- @column value_weighted            DOUBLE  | The estimate with weights that meet the margins of the population: what the margins support, and no cure for who chose to take part.
+-- @column se_weighted               DOUBLE  | Standard error of value_weighted for the declared sampling unit, from residuals on the margins.
+-- @column df_weighted               BIGINT  | Degrees of freedom of se_weighted.
+-- @column ci_low_weighted           DOUBLE  | Lower end of the 95 % interval of value_weighted.
+-- @column ci_high_weighted          DOUBLE  | Upper end of the 95 % interval of value_weighted.
 -- @column sum_w                     DOUBLE  | Sum of the weights; adds up over rows that are no totals.
 -- @column sum_wy                    DOUBLE  | Sum of weight times score; sum_wy / sum_w is value, also after adding both up.
 -- @column n_promoters               BIGINT  | Answers 9 or 10 to the recommendation question; NULL for other measures.
@@ -288,6 +294,8 @@ SELECT
     e.value_equal AS value_organisations_equal, e.se_equal AS se_organisations_equal,
     e.value_equal - t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_low_organisations_equal,
     e.value_equal + t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_high_organisations_equal,
+    weighted.weighting_code, weighted.value_weighted, weighted.se_weighted, weighted.df_weighted,
+    weighted.ci_low_weighted, weighted.ci_high_weighted,
     e.w::DOUBLE / 1e6 AS sum_w,
     e.t::DOUBLE / 1e6 / e.step AS sum_wy,
     CASE WHEN e.statistic = 'nps' THEN e.n_promoters END AS n_promoters,
@@ -304,3 +312,6 @@ JOIN estimate.period_twin AS twin
     ON (twin.monitor_code, twin.audience_code, twin.same_as_code) = (e.monitor_code, e.audience_code, e.period_code)
 JOIN core.dim_period AS period ON period.period_code = twin.period_code
 JOIN core.dim_sector AS sector ON sector.sector_code = e.sector_code
+LEFT JOIN estimate.weighted_domain AS weighted
+    ON (weighted.monitor_code, weighted.period_code, weighted.audience_code, weighted.sector_code, weighted.channel_code, weighted.measure_code)
+        = (e.monitor_code, twin.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code)

@@ -275,9 +275,9 @@ def test_a_tally_sees_rows_and_faults_in_any_pieces(quoting: Any) -> None:
 
 
 def test_very_many_faults_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
-    for line in (b"1;2;3\n", b"1\n", b'"1"x;2\n', b"1;2;3;4;5;6\n"):
-        path = put(tmp_path, "x.csv", b"a;b\n" + b"1;2\n" * 9 + line * 1_000_000)
-        refused(path, csv(), r"x.csv has \d{3},\d{3} cells too many or too few in its first")
+    for line in (b"1;2;3\n", b"1\n", b'"1"x;2\n', b"1;2;3;4;5;6\n", b"1;2;" + b"x" * 5_000 + b"\n"):
+        path = put(tmp_path, "x.csv", b"a;b\n" + b"1;2\n" * 9 + line * (1_000_000 if len(line) < 99 else 20_000))
+        refused(path, csv(), r"x.csv has \d+,\d{3} cells too many or too few in its first")
 
 
 def test_nobody_has_to_read(tmp_path: Path) -> None:
@@ -794,3 +794,6 @@ def test_parquet_that_is_refused(tmp_path: Path) -> None:
     refused(path, {"kind": "parquet"}, r"\['a', 'b'\] hold more than one value")
     refused(put(tmp_path, "y.parquet", path.read_bytes()[:-10]), {"kind": "parquet"}, "not a whole Parquet")
     refused(put(tmp_path, "z.parquet", CSV), {"kind": "parquet"}, "not a whole Parquet")
+    parquet.write_table(pa.table({"heading": ["x"]}), path)
+    damaged = path.read_bytes().replace(b"heading", b"hea\xffing")
+    refused(put(tmp_path, "v.parquet", damaged), {"kind": "parquet"}, "not a whole Parquet")

@@ -24,10 +24,10 @@ NESTED = ("STRUCT", "MAP", "UNION", "VARIANT", "JSON", "GEOMETRY", "BLOB")
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Parquet, decimal: str) -> Iterator[Text]:
     with said_plainly(path), _file(path, form) as file:
         try:
-            rows = parquet.ParquetFile(file).metadata.num_rows
+            rows = parquet.read_metadata(file).num_rows
             relation = f"read_parquet({quoted(file)}, binary_as_string = true, hive_partitioning = false)"
             described = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-        except (pa.ArrowException, OSError, duckdb.Error):
+        except (pa.ArrowException, OSError, UnicodeError, duckdb.Error):
             raise DeliveryRefused(f"{path.name} is not a whole Parquet file; have it exported again.") from None
         if rows > max(FREE, RATIO * path.stat().st_size):
             raise DeliveryRefused(f"{path.name} claims {rows:,} rows, which its size cannot hold.")

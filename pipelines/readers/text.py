@@ -20,7 +20,8 @@ from pipelines.errors import DeliveryRefused
 
 LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 BLOCK = 1 << 20
-MOST_FAULTS = 250_000  # cells too many, rows too short: the engine holds about 1 KB for each
+MOST_HELD = 256 << 20  # bytes, roughly, that the engine holds of rows with faults: for each fault so many and its row
+FAULT = 2_000
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -177,7 +178,7 @@ class Tally:
         self.width = width if self.delimiter else 0  # one of several bytes is rare: left to the engine alone
         self.after_quote = np.zeros(256, np.bool_)
         self.after_quote[[self.quote, self.delimiter, LINE_END, SPACE]] = True
-        self.records, self.faults = 0, 0
+        self.records, self.faults, self.held = 0, 0, 0  # held: by the engine, because of the faults
         self.inside, self.length, self.cut = False, 0, 0  # a quote; length and delimiters of the present record
 
     def add(self, chunk: bytes) -> None:
@@ -195,11 +196,13 @@ class Tally:
             self.records += records
         if self.width:
             closing = quotes[0 if self.inside else 1 :: 2] + 1
-            self.faults += int(np.count_nonzero(~self.after_quote[data[closing[closing < len(data)]]]))
+            misplaced = int(np.count_nonzero(~self.after_quote[data[closing[closing < len(data)]]]))
+            self.faults += misplaced
+            self.held += misplaced * FAULT
             parted = data == self.delimiter
             # quoted delimiters count here too: only where the sum is another one every record is looked at
             if whole and np.count_nonzero(parted[:whole]) + self.cut != records * (self.width - 1):
-                self.faults += self._faults(quotes, np.flatnonzero(ended), np.flatnonzero(parted[:whole]))
+                self._add_faults(quotes, np.flatnonzero(ended), np.flatnonzero(parted[:whole]))
             last = np.flatnonzero(parted[whole:]) + whole
             self.cut = int(np.count_nonzero(~self._inside(quotes, last))) + (0 if whole else self.cut)
         self.length = len(data) - whole + (0 if whole else self.length)
@@ -210,15 +213,17 @@ class Tally:
         inside: Bits = (np.searchsorted(quotes, places) + self.inside) % 2 == 1
         return inside
 
-    def _faults(self, quotes: Places, ends: Places, parts: Places) -> int:
-        """The cells that are too many in the records that end here, and the records with too few."""
+    def _add_faults(self, quotes: Places, ends: Places, parts: Places) -> None:
+        """Count the cells that are too many in the records that end here, and the records with too few."""
         parts = parts[~self._inside(quotes, parts)]
         length = np.diff(ends, prepend=-1) - 1
         cuts = np.diff(np.searchsorted(parts, ends), prepend=0)
         length[0] += self.length
         cuts[0] += self.cut
-        more = cuts[length > 0] - (self.width - 1)
-        return int(np.where(more < 0, 1, more).sum())
+        more = cuts - (self.width - 1)
+        faults = np.where(more < 0, 1, more)[length > 0]
+        self.faults += int(faults.sum())
+        self.held += int((faults * (FAULT + 3 * length[length > 0])).sum())
 
     def total(self) -> int:
         return self.records + (self.length > 0)
@@ -259,10 +264,10 @@ class Feed(threading.Thread):
         """Refuse at once what the engine would hold a great deal of before it does."""
         if self.tally.length > LONGEST_LINE:
             raise too_long(self.path, self.tally.records)
-        if (faults := self.tally.faults) > MOST_FAULTS:
+        if self.tally.held > MOST_HELD:
             raise DeliveryRefused(
-                f"{self.path.name} has {faults:,} cells too many or too few in its first {self.tally.records:,} rows; "
-                "compare its delimiter and quotes with the contract."
+                f"{self.path.name} has {self.tally.faults:,} cells too many or too few in its first "
+                f"{self.tally.records:,} rows; compare its delimiter and quotes with the contract."
             )
 
     def _send(self, chunk: bytes) -> None:

@@ -10,13 +10,16 @@
 -- @column unit         VARCHAR | Unit of the published value.
 -- @column direction    VARCHAR | higher_is_better, lower_is_better or neutral.
 -- @column counts       VARCHAR | For a count: the measure whose answers are counted.
+-- @column smallest_change DOUBLE | Smallest difference between two values worth mentioning, in unit; NULL: any difference that a test finds.
 -- @column label_en     VARCHAR | Label in English.
 -- @column label_nl     VARCHAR | Label in Dutch.
 -- @check  nps_from_0_to_10: statistic <> 'nps' OR (scale_min = 0 AND scale_max = 10 AND decimals = 0) | a net promoter score comes from a 0-10 question only
+-- @check  no_negative_change: smallest_change IS NULL OR smallest_change::DOUBLE >= 0 | the smallest change is not below 0
 -- @check  known_statistic: statistic IN ('mean', 'nps', 'share', 'count') | the statistic is one of mean, nps, share, count
 
 SELECT
     measure_code, statistic, frame,
     nullif(scale_min, '') AS scale_min, nullif(scale_max, '') AS scale_max,
-    decimals, unit, direction, nullif(counts, '') AS counts, label_en, label_nl
+    decimals, unit, direction, nullif(counts, '') AS counts,
+    nullif(smallest_change, '') AS smallest_change, label_en, label_nl
 FROM reference.measures

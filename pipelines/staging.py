@@ -150,9 +150,10 @@ def _write(
         "SELECT row_number, NULL AS question, NULL AS measure_code, row_reason AS reason, NULL AS shown "
         "FROM settled WHERE row_state = 'refused'"
     )
-    con.execute("CREATE TEMP TABLE unread (row_number BIGINT, reason VARCHAR)")
-    if unread:
-        con.executemany("INSERT INTO unread VALUES (?, ?)", [[r.row, r.reason] for r in unread])
+    con.execute(
+        "CREATE TEMP TABLE unread AS SELECT unnest($1::BIGINT[]) AS row_number, unnest($2::VARCHAR[]) AS reason",
+        [[r.row for r in unread], [r.reason for r in unread]],
+    )
     refused.append("SELECT row_number, NULL, NULL, reason, NULL FROM unread")
 
     def write(stem: str, query: str, order: str) -> int:

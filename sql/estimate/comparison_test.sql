@@ -88,13 +88,19 @@ joined AS (
             = (c.monitor_code, c.audience_code, c.measure_code, c.channel_code)
         AND (series.period_code, series.other_period) = (c.period_code, c.other_period)
 ),
+-- one quantile for each of the few degrees of freedom
+quantile AS MATERIALIZED (
+    SELECT df, t_quantile(0.975, df) AS t
+    FROM (SELECT df FROM estimate.comparison UNION SELECT df_matched FROM estimate.comparison)
+),
 tested AS (
     SELECT
-        *,
-        t_quantile(0.975, df) * se AS margin, t_quantile(0.975, df_matched) * se_matched AS margin_matched,
-        CASE WHEN NOT is_break THEN t_test(diff / se, df) END AS p_value,
+        joined.*, main.t * se AS margin, matched.t * se_matched AS margin_matched,
+        CASE WHEN NOT is_break THEN t_test(diff / se, joined.df) END AS p_value,
         CASE WHEN NOT is_break THEN t_test(diff_matched / se_matched, df_matched) END AS p_value_matched
     FROM joined
+    LEFT JOIN quantile AS main ON main.df = joined.df
+    LEFT JOIN quantile AS matched ON matched.df = joined.df_matched
 ),
 ranked AS (
     SELECT

@@ -499,6 +499,13 @@ def test_workbooks_that_are_refused(tmp_path: Path, what: str) -> None:
     refused(put(tmp_path, "x.xlsx", content()), {"kind": "xlsx"} | options, said)
 
 
+def test_a_cell_far_below_costs_little(tmp_path: Path) -> None:
+    last = '<row r="1048576"><c r="B1048576"><v>0</v></c><c r="Y1048576" t="str"><v></v></c></row></sheetData>'
+    content = changed(workbook([["a", "b"], [1, 2]]), SHEET, lambda x: x.replace("</sheetData>", last))
+    table = read(put(tmp_path, "x.xlsx", content), {"kind": "xlsx"})
+    assert table.rows == [("1", "2"), (None, "0")]
+
+
 def test_a_workbook_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.readers.archive.FREE", 1 << 20)
     monkeypatch.setattr("pipelines.readers.archive.RATIO", 100)

@@ -18,7 +18,7 @@ from pipelines.readers.archive import Limit, seekable
 from pipelines.readers.text import BLOCK, Tally, Text, feeding, parsed, rows_as_text, said_plainly
 from pipelines.readers.values import moment, number, span
 
-MOST_CELLS = 50_000_000  # between the first and the last cell of a sheet, which is held in memory as a whole
+MOST_CELLS = 30_000_000  # between the first and the last cell of a sheet, which is held in memory as a whole
 PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 
 Cell = Any  # what the library gives: text, number, truth value, date, time, moment or span
@@ -32,12 +32,17 @@ def open_text(path: Path, form: Sheet, decimal: str) -> Iterator[Text]:
         if sheet.start is None:
             raise DeliveryRefused(f"{path.name}: sheet '{name}' is empty.")
         above = max(0, (form.first_row or 1) - 1 - sheet.start[0])
-        # a column of moments may hold midnights, which the library takes for plain dates
-        timed = {i for row in islice(sheet.iter_rows(), above, None) for i, v in enumerate(row) if _has_time(v)}
-        filled = {i for row in islice(sheet.iter_rows(), above, None) for i, v in enumerate(row) if v != ""}
+        timed, filled = set[int](), set[int]()
+        for row in _filled_rows(sheet, above):
+            for place, value in enumerate(row):
+                if value != "":
+                    filled.add(place)
+                    # a column of moments may hold midnights, which the library takes for plain dates
+                    if _has_time(value):
+                        timed.add(place)
         width = max(filled, default=-1) + 1
         headings.check_width(path.name, width)
-        rows = _texts(islice(sheet.iter_rows(), above, None), timed, decimal, width)
+        rows = _texts(_filled_rows(sheet, above), timed, decimal, width)
         first = list(islice(rows, len(form.headings)))
         if len(first) < len(form.headings):
             raise DeliveryRefused(f"{path.name}: sheet '{name}' ends within its {len(form.headings)} heading rows.")
@@ -103,6 +108,11 @@ def _area(columns: Iterable[bytes], rows: Iterable[bytes]) -> int:
             place = place * 26 + letter - 64
         widest = max(widest, place)
     return widest * max(map(int, rows))
+
+
+def _filled_rows(sheet: Any, above: int) -> Iterator[list[Cell]]:
+    """The rows from `above` on that hold something: a single cell far away makes a million that do not."""
+    return (row for row in islice(sheet.iter_rows(), above, None) if row.count("") < len(row))
 
 
 def _texts(rows: Iterable[list[Cell]], timed: set[int], decimal: str, width: int) -> Iterator[list[str]]:

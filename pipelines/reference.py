@@ -27,7 +27,7 @@ LISTS: dict[str, tuple[str, ...]] = {
     ),
     "measures": (
         "measure_code", "statistic", "frame", "scale_min", "scale_max", "decimals", "unit", "direction",
-        "counts", "smallest_change", "label_en", "label_nl",
+        "counts", "scale_conversion", "smallest_change", "label_en", "label_nl",
     ),
     "organisations": (
         "organisation_code", "name_en", "name_nl", "sector_code", "size_class", "country_code", "valid_from",

@@ -47,6 +47,8 @@
 -- @column se_organisations_equal    DOUBLE  | Standard error of value_organisations_equal: sd of the organisations' values over the root of their number.
 -- @column ci_low_organisations_equal DOUBLE | Lower end of its 95 % interval, with n_organisations - 1 degrees of freedom.
 -- @column ci_high_organisations_equal DOUBLE | Upper end of its 95 % interval, with n_organisations - 1 degrees of freedom.
+-- @column value_1_10                DOUBLE  | value read on the scale 1 to 10: 1 + 9 (value - a) / (b - a), a and b the ends of the native scale (the other way round where lower is better). NULL unless the measure declares scale_conversion.
+-- @column se_1_10                   DOUBLE  | se on that scale; what the conversion itself gets wrong is not in it.
 -- @column weighting_code            VARCHAR | Weighting of reference/population.csv that the next columns use; NULL where no margins were declared for the row.
 -- @column value_weighted            DOUBLE  | The estimate with weights that meet the margins of the population: what the margins support, and no cure for who chose to take part.
 -- @column se_weighted               DOUBLE  | Standard error of value_weighted for the declared sampling unit, from residuals on the margins.
@@ -176,7 +178,10 @@ spread AS (
 joined AS (
     SELECT
         total.*, spread.* EXCLUDE (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code),
-        frame.sampling_unit, frame.strata, frame.provenance, measure.statistic, measure.unit, whole.g, whole.g_within,
+        frame.sampling_unit, frame.strata, frame.provenance, measure.statistic, measure.unit, measure.scale_conversion,
+        CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_max ELSE measure.scale_min END AS scale_worst,
+        CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_min ELSE measure.scale_max END AS scale_best,
+        whole.g, whole.g_within,
         CASE measure.statistic WHEN 'mean' THEN pow(10, measure.decimals) ELSE 1 END AS step,
         CASE WHEN total.w > 0 THEN total.t::DOUBLE / total.w::DOUBLE END AS r,
         frame.sampling_unit = 'organisation' AS by_organisation
@@ -294,6 +299,10 @@ SELECT
     e.value_equal AS value_organisations_equal, e.se_equal AS se_organisations_equal,
     e.value_equal - t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_low_organisations_equal,
     e.value_equal + t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_high_organisations_equal,
+    1 + 9 * CASE WHEN e.scale_conversion IS NOT NULL
+        THEN (e.value - e.scale_worst) / (e.scale_best - e.scale_worst)
+    END AS value_1_10,
+    CASE WHEN e.scale_conversion IS NOT NULL THEN 9 * e.se / abs(e.scale_best - e.scale_worst) END AS se_1_10,
     weighted.weighting_code, weighted.value_weighted, weighted.se_weighted, weighted.df_weighted,
     weighted.ci_low_weighted, weighted.ci_high_weighted,
     e.w::DOUBLE / 1e6 AS sum_w,

@@ -509,9 +509,12 @@ def insert_nuls(rng: random.Random, data: bytes, shape: Shape) -> bytes:
 
 
 def insert_much(rng: random.Random, data: bytes, shape: Shape) -> bytes:
-    """A cell of 10 MB, or a line longer than any may be."""
+    """A cell of 10 MB, a line longer than any may be, or very many rows that do not fit."""
     place = rng.randrange(len(data) + 1)
-    unit = rng.choice([b"7", b"x", b"\xc3\xa9", b"[", b'{"a":', b'""', b";", b",", b"\n", b"\r", b" ", b'"\n'])
+    unit = rng.choice(
+        [b"7", b"x", b"\xc3\xa9", b"[", b'{"a":', b'""', b";", b",", b"\n", b"\r", b" ", b'"\n', b"x\n", b"x;x,x\t\n",
+         b'"x"y;\n', b"{}\n", b'{"a":1},', b'"a":1,']
+    )  # fmt: skip
     return data[:place] + unit * ((rng.choice([1, 10, 10, 20]) << 20) // len(unit)) + data[place:]
 
 
@@ -579,7 +582,10 @@ def inside_the_workbook(rng: random.Random, data: bytes, shape: Shape) -> bytes:
     if kind == 0:
         del parts[name]
     elif kind == 1:  # a cell far away
-        column, row = rng.choice(["XFD", "ZZ", "J", "A", "CVB"]), rng.choice([1_048_576, 4_000, 30_000, 9_999_999])
+        column, row = (
+            rng.choice(["XFD", "ZZ", "J", "A", "CVB", "AU"]),
+            rng.choice([1_048_576, 4_000, 30_000, 9_999_999]),
+        )
         parts[name] = part.replace(b"</sheetData>", b'<row r="%d"><c r="%s%d"><v>7</v></c></row></sheetData>' % (
             row, column.encode(), row))  # fmt: skip
     elif kind == 2:

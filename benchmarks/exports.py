@@ -1,6 +1,8 @@
 """Exports of any size in the shape of the customers' one: semicolons, decimal comma, dirt. The same each time."""
 
 import csv
+import gzip
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -10,7 +12,7 @@ from pipelines.settings import PROJECT
 DIRT = 1_000  # one in so many grades is none
 
 
-def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8") -> list[Path]:
+def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8", packed: bool = False) -> list[Path]:
     """The deliveries with `rows` rows in all, made once and kept under `cache`."""
     cache.mkdir(parents=True, exist_ok=True)
     with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
@@ -21,13 +23,13 @@ def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8") -> li
         file_ = cache / f"klantcontact_klanten_2011-Q{part + 1}_{rows}_{parts}_{encoding}.csv"
         if not file_.exists():
             _write(file_, first, last, codes, encoding)
-        files.append(file_)
+        files.append(_packed(file_) if packed else file_)
     return files
 
 
 def _write(file: Path, first: int, last: int, codes: list[str], encoding: str) -> None:
     aside = file.with_suffix(".part")
-    with duckdb.connect(config={"preserve_insertion_order": "true"}) as con:
+    with duckdb.connect(config={"temp_directory": str(file.parent / ".spill")}) as con:
         con.execute("SET VARIABLE codes = $1", [codes])
         con.execute("SET memory_limit = '2GB'")
         con.execute(
@@ -66,6 +68,16 @@ def _write(file: Path, first: int, last: int, codes: list[str], encoding: str) -
         aside.unlink()
         aside = other
     aside.rename(file)
+
+
+def _packed(file: Path) -> Path:
+    packed = file.with_name(f"{file.name}.gz")
+    if not packed.exists():
+        aside = file.with_suffix(".part")
+        with file.open("rb") as plain, gzip.open(aside, "wb", compresslevel=6) as out:
+            shutil.copyfileobj(plain, out, 1 << 20)
+        aside.rename(packed)
+    return packed
 
 
 def _grade(drawn: str) -> str:

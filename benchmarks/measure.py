@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pipelines.settings import PROJECT
 
@@ -20,16 +21,25 @@ class Measured:
     wall: float
     cpu: float
     memory: int  # bytes
-    rows: int
+    rows: int  # answers that were written
 
 
 def here(work: Callable[[], int]) -> Measured:
-    """Do the work and measure it; `work` gives the number of rows that it handled."""
+    """Do the work and measure it; `work` gives the number of answers that it wrote."""
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     rows = work()
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(wall, cpu, after.ru_maxrss * (1 if sys.platform == "darwin" else 1024), rows)
+    return Measured(wall, cpu, _most(after), rows)
+
+
+def _most(usage: resource.struct_rusage) -> int:
+    """The most bytes that this process ever held. On Linux `ru_maxrss` also knows the parent before `exec`."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def apart(module: str, *args: str) -> Measured:

@@ -1,63 +1,88 @@
 """Staging beside a bare COPY of the same file.
 
-bare-1   a typed COPY with the same pseudonyms, on one thread
-bare     the same on all cores
-one      one delivery with all rows, staged as every night: on one thread
+bare     a typed COPY with the same pseudonyms, one row an answer, on all cores
+one      one delivery with all rows, staged as every night
+bare-1   the COPY on one thread
+one-1    the delivery with MEETLAT_THREADS=1
 four     the same rows in four deliveries, staged side by side as every night
 
-python -m benchmarks.staging NAME ROWS ENCODING CACHE      one of them, here; used by `python -m benchmarks`
+python -m benchmarks.staging NAME EXPORTS      one of them, here; used by `python -m benchmarks`
 """
 
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks import exports, measure
 from benchmarks.measure import Measured
 
 NAMES = {
-    "bare-1": "bare COPY, one thread",
-    "bare": "bare COPY, all cores",
+    "bare": "bare COPY",
     "one": "Meetlat, one delivery",
+    "bare-1": "bare COPY, one thread",
+    "one-1": "Meetlat, one delivery, one thread",
     "four": "Meetlat, four deliveries side by side",
 }
-AGAINST = {"one": "bare-1", "four": "bare"}  # what each is compared with: the same number of cores
+AGAINST = {"one": "bare", "one-1": "bare-1", "four": "bare"}  # what each is compared with: as many cores
 SOURCE = "klantcontact_customers"
 
 
-def run(rows: int, repeats: int, cache: Path, encoding: str) -> dict[str, list[Measured]]:
+@dataclass(frozen=True)
+class Exports:
+    """Which files are staged. They are made once and kept in `cache`."""
+
+    cache: Path
+    rows: int
+    encoding: str = "utf-8"
+    packed: bool = False
+
+    def files(self, parts: int = 1) -> list[Path]:
+        return exports.write(self.cache, self.rows, parts, self.encoding, self.packed)
+
+    def __str__(self) -> str:
+        packed = ", gzip" if self.packed else ""
+        return f"{self.rows:,} rows, {self.text_size / 1e6:,.0f} MB, {self.encoding}{packed}"
+
+    @property
+    def text_size(self) -> int:
+        """Bytes, unpacked."""
+        return sum(file.stat().st_size for file in replace(self, packed=False).files())
+
+    @property
+    def args(self) -> list[str]:
+        return [str(value) for value in asdict(self).values()]
+
+
+def run(of: Exports, repeats: int, names: Sequence[str]) -> dict[str, list[Measured]]:
     """Every variant `repeats` times, interleaved, each in its own process."""
-    for parts in (1, 4):
-        exports.write(cache, rows, parts, encoding)
-    results: dict[str, list[Measured]] = {name: [] for name in NAMES}
+    for parts in {4 if name == "four" else 1 for name in names}:
+        of.files(parts)
+    results: dict[str, list[Measured]] = {name: [] for name in names}
     for repeat in range(repeats):
         for name, done in results.items():
-            measured = measure.apart("benchmarks.staging", name, str(rows), encoding, str(cache))
-            if measured.rows != rows:
-                raise SystemExit(f"{name} handled {measured.rows:,} rows, not {rows:,}")
-            done.append(measured)
-            print(f"{repeat + 1}/{repeats} {name}: {measured.wall:.2f} s", file=sys.stderr)
+            done.append(measure.apart("benchmarks.staging", name, *of.args))
+            print(f"{repeat + 1}/{repeats} {name}: {done[-1].wall:.2f} s", file=sys.stderr)
     return results
 
 
 def table(results: dict[str, list[Measured]], size: int) -> str:
     """The medians as Markdown."""
     lines = [
-        "| | wall s | CPU s | MB/s | memory MiB | wall, ratio | CPU, ratio | compared with |",
-        "|---|--:|--:|--:|--:|--:|--:|---|",
+        "| | wall s | CPU s | MB/s | memory MiB | answers | wall, ratio | CPU, ratio | compared with |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     middle = {name: _median(done) for name, done in results.items()}
     for name, one in middle.items():
         ratio = " |  | "
-        if name in AGAINST:
-            bare = middle[AGAINST[name]]
+        if bare := middle.get(AGAINST.get(name, "")):
             ratio = f"{one.wall / bare.wall:.2f} | {one.cpu / bare.cpu:.2f} | {NAMES[AGAINST[name]]}"
         lines.append(
             f"| {NAMES[name]} | {one.wall:.2f} | {one.cpu:.2f} | {size / one.wall / 1e6:.0f} | "
-            f"{one.memory / (1 << 20):,.0f} | {ratio} |"
+            f"{one.memory / (1 << 20):,.0f} | {one.rows:,} | {ratio} |"
         )
     return "\n".join(lines)
 
@@ -86,13 +111,13 @@ def _bare(export: Path, out: Path, threads: int | None, encoding: str) -> Callab
     return lambda: bare_copy.copy(export, out, threads, "utf-8" if encoding == "utf-8" else "latin-1")
 
 
-def _staged(files: list[Path], out: Path, encoding: str) -> Callable[[], int]:
+def _staged(files: list[Path], out: Path, encoding: str, threads: int | None = None) -> Callable[[], int]:
     import duckdb
 
     from pipelines import contracts, deliveries, engine, reference, settings, staging
     from pipelines.readers import delimited  # noqa: F401 - imported on first use otherwise
 
-    present = settings.load()
+    present = replace(settings.load(), threads=threads)
     known = contracts.load(present.raw / SOURCE)
     form = {"kind": "csv", "encoding": encoding, "delimiter": ";"}
     contract = contracts.Contract.model_validate(known.model_dump(by_alias=True) | {"format": form})
@@ -110,20 +135,21 @@ def _staged(files: list[Path], out: Path, encoding: str) -> Callable[[], int]:
 
     def work() -> int:
         engine.side_by_side(present, stage, arrived)
-        receipts = f"SELECT sum(n)::BIGINT FROM '{out}/*/receipt.parquet' WHERE kind = 'row'"
-        return int(duckdb.execute(receipts).fetchall()[0][0])
+        answers = f"SELECT count(*) FROM '{out}/*/answer.parquet' WHERE missing_reason IS NULL"
+        return int(duckdb.execute(answers).fetchall()[0][0])
 
     return work
 
 
-def _here(name: str, rows: int, encoding: str, cache: Path) -> Measured:
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        out = Path(folder)
-        files = exports.write(cache, rows, 4 if name == "four" else 1, encoding)
-        if name in ("one", "four"):
-            return measure.here(_staged(files, out, encoding))
-        return measure.here(_bare(files[0], out / "bare.parquet", 1 if name == "bare-1" else None, encoding))
+def _here(name: str, of: Exports) -> Measured:
+    with tempfile.TemporaryDirectory(dir=of.cache) as folder:
+        out, files = Path(folder), of.files(4 if name == "four" else 1)
+        threads = 1 if name.endswith("-1") else None
+        if name.startswith("bare"):
+            return measure.here(_bare(files[0], out / "bare.parquet", threads, of.encoding))
+        return measure.here(_staged(files, out, of.encoding, threads))
 
 
 if __name__ == "__main__":
-    measure.tell(_here(sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])))
+    name, cache, rows, encoding, packed = sys.argv[1:]
+    measure.tell(_here(name, Exports(Path(cache), int(rows), encoding, packed == "True")))

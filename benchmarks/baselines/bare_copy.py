@@ -1,6 +1,7 @@
-"""The customers' export as typed Parquet with pseudonyms, in one statement of DuckDB.
+"""The customers' export as typed Parquet with pseudonyms, one row an answer, in one statement of DuckDB.
 
-What anybody would write first. No contract, no check of the heading, no reasons for what is missing,
+What a person who knows DuckDB would write. Of the ways to make rows of columns UNPIVOT was the fastest.
+No contract, no check of the heading, no reasons for what is missing,
 no quarantine, no receipt, no repeated responses, and what cannot be typed is NULL without a word.
 
     python -m benchmarks.baselines.bare_copy EXPORT.csv OUT.parquet [THREADS]
@@ -16,7 +17,7 @@ KEY = b"0f" * 32
 
 
 def copy(export: Path, out: Path, threads: int | None = None, encoding: str = "utf-8") -> int:
-    """Write `out`; gives the number of rows. `encoding` is utf-8 or latin-1, which is all that DuckDB reads."""
+    """Write `out`; gives the number of answers. `encoding` is utf-8 or latin-1, which is all that DuckDB reads."""
     con = duckdb.connect()
     if threads:
         con.execute(f"SET threads = {threads}")
@@ -25,7 +26,7 @@ def copy(export: Path, out: Path, threads: int | None = None, encoding: str = "u
         con.execute(f"SET VARIABLE {kind} = '{prefix}'")
     (rows,) = con.execute(
         f"""
-        COPY (
+        COPY (WITH typed AS (
           SELECT
             left(sha256(getvariable('response') || "Responsnummer"), 32)    AS response_id,
             left(sha256(getvariable('respondent') || "Klantnummer"), 32)    AS respondent_id,
@@ -33,17 +34,19 @@ def copy(export: Path, out: Path, threads: int | None = None, encoding: str = "u
             try_strptime("Contactdatum", '%d-%m-%Y')::DATE                  AS answered_on,
             "Kanaal"                                                        AS channel,
             try_cast(replace("Cijfer contact", ',', '.') AS DECIMAL(4, 1))  AS channel_rating,
-            try_cast(trim("Aanbeveling (0-10)") AS TINYINT)                 AS recommendation,
+            try_cast(trim("Aanbeveling (0-10)") AS DECIMAL(4, 1))           AS recommendation,
             try_cast(replace("Cijfer klachtafhandeling", ',', '.') AS DECIMAL(4, 1)) AS complaint_handling,
-            "Geïnterviewd via"                                              AS mode,
-            "Status"                                                        AS status
+            "Geïnterviewd via"                                              AS mode
           FROM read_csv('{export}', delim = ';', quote = '"', header = true, all_varchar = true,
                         auto_detect = false, encoding = '{encoding}', columns = {{
             'Responsnummer': 'VARCHAR', 'Klantnummer': 'VARCHAR', 'Organisatie': 'VARCHAR', 'Contactdatum': 'VARCHAR',
             'Kanaal': 'VARCHAR', 'Cijfer contact': 'VARCHAR', 'Aanbeveling (0-10)': 'VARCHAR',
             'Cijfer klachtafhandeling': 'VARCHAR', 'Geïnterviewd via': 'VARCHAR', 'Status': 'VARCHAR',
             'Naam': 'VARCHAR', 'E-mailadres': 'VARCHAR', 'Postcode': 'VARCHAR', 'Toelichting': 'VARCHAR'}})
-        ) TO '{out}' (FORMAT parquet, COMPRESSION zstd)
+          WHERE "Status" = 'compleet'
+        )
+        FROM typed UNPIVOT (value FOR measure IN (channel_rating, recommendation, complaint_handling))
+        ) TO '{out}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)
         """
     ).fetchall()
     return int(rows[0])

@@ -1,14 +1,17 @@
 """One way to open the engine: bounded, offline, in memory, spilling only beside the part being made.
 
-What is made per delivery runs on one thread, and several deliveries run at once: a single thread
-keeps the order of the rows and the bytes of the file without a sort. All else is sorted and uses
-every core.
+What is made per delivery runs on one thread a query: a single thread keeps the order of the rows and
+the bytes of the file without a sort. Several deliveries run at once, and a large one in several queries.
+All else is sorted and uses every core.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,10 +23,11 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-def connect(settings: Settings, spill: Path, alone: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(settings: Settings, spill: Path, alone: bool = False, most: int | None = None) -> duckdb.DuckDBPyConnection:
     """An empty in-memory database. `spill` is a folder that goes when the part is done.
 
-    `alone`: on one thread, beside others that do the same, each with its share of the memory.
+    `alone`: on one thread, beside others that do the same, each with its share of the memory, and
+    no more than `most` bytes of it unless MEETLAT_MEMORY is set.
     """
     con = duckdb.connect(
         config={
@@ -39,7 +43,8 @@ def connect(settings: Settings, spill: Path, alone: bool = False) -> duckdb.Duck
     if alone:
         ((limit,),) = con.execute("SELECT current_setting('memory_limit')").fetchall()
         number, unit = limit.split()
-        con.execute(f"SET memory_limit = '{float(number) / workers(settings):.3f} {unit}'")
+        share = float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit) / workers(settings)
+        con.execute(f"SET memory_limit = '{share if settings.memory else min(share, most or share):.0f} bytes'")
     con.execute("SET TimeZone = 'UTC'")
     # DuckDB 2.0.0 pushes TRY_CAST into the CSV reader as a hard cast and loses rows (upstream 23818).
     con.execute("SET disabled_optimizers = 'type_pushdown'")
@@ -56,15 +61,48 @@ def side_by_side(settings: Settings, work: Callable[[In], Out], items: Iterable[
         return list(pool.map(work, items))
 
 
+def in_turn(threads: int, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    """The same for items that are large: none is taken before there is a thread for it."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[Out]] = deque()
+        for item in items:
+            ahead.append(pool.submit(work, item))
+            if len(ahead) >= threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+_sharing, _lock = 0, threading.Lock()
+
+
+@contextmanager
+def share(settings: Settings) -> Iterator[int]:
+    """How many threads a delivery may use: those that the others leave. What comes out must not depend on it."""
+    global _sharing
+    with _lock:
+        _sharing += 1
+        threads = max(1, workers(settings) // _sharing)
+    try:
+        yield threads
+    finally:
+        with _lock:
+            _sharing -= 1
+
+
 def quoted(text: str) -> str:
     """A string literal in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
-    """Write a query to Parquet; gives the number of rows. It needs a total order, or a single thread."""
+    """Write a query to Parquet; gives the number of rows. It needs a total order, or a single thread.
+
+    Of zstd the first level: on answers it is faster than the third, the default, and the files are smaller.
+    """
     (rows,) = con.execute(
-        f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v1)"
+        f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+        "PARQUET_VERSION v1)"
     ).fetchall()
     return int(rows[0])
 

@@ -3,8 +3,8 @@
 A pure function: the same bytes, contract and key give the same Parquet. Nothing here knows of
 other deliveries; that is `supersession.py`. Nothing here names a monitor, a sector or a figure.
 
-The rows pass through the engine once. That pass already pseudonymises, types and judges, so text
-of the export exists only inside the query. Five files come out:
+The rows pass through the engine once, in pieces that are read side by side. That pass already
+pseudonymises, types and judges, so text of the export exists only inside the query. Five files come out:
 
   answer      one row per question that an accepted row was asked: a value, or the reason why there is none
   response    one row per accepted row: the keys that supersession compares, and how much was not asked
@@ -14,7 +14,9 @@ of the export exists only inside the query. Five files come out:
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -26,10 +28,12 @@ from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused, listed
 from pipelines.judging import cells, judge
 from pipelines.parts import JSON
-from pipelines.readers import open_text
-from pipelines.readers.text import RefusedRow
+from pipelines.readers import open_pieces
+from pipelines.readers.text import RefusedRow, Text
 from pipelines.reference import Measure
 from pipelines.settings import Settings
+
+MEMORY = 1 << 30  # bytes that the engine may hold for one delivery; the rest spills beside the part
 
 
 def stage(
@@ -53,29 +57,73 @@ def stage(
     with delivery.path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
             raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
-    with engine.connect(settings, folder, alone=True) as con:
-        con.execute(f"SET TimeZone = {quoted(contract.time_zone)}")
-        for kind in ("response", "respondent"):
-            prefix = privacy.prefix(key, contract.controller, delivery.source, kind)
-            con.execute(f"SET VARIABLE {kind}_prefix = $1", [prefix])
+    with engine.share(settings) as threads, engine.connect(settings, folder, True, MEMORY) as con:
+
+        @contextmanager
+        def session() -> Iterator[duckdb.DuckDBPyConnection]:
+            """A connection of its own to the same tables, for a query beside others."""
+            with con.cursor() as own:
+                own.execute(f"SET TimeZone = {quoted(contract.time_zone)}")
+                for kind in ("response", "respondent"):
+                    prefix = privacy.prefix(key, contract.controller, delivery.source, kind)
+                    own.execute(f"SET VARIABLE {kind}_prefix = $1", [prefix])
+                yield own
+
         try:
-            with open_text(con, delivery.path, contract) as text:
-                _check_columns(delivery.path.name, text.columns, contract)
-                judged = judge(text.columns, text.relation, contract, measures)
-                con.execute(f"CREATE TEMP TABLE judged_row AS {judged}")
-            unread = text.finish()
-            ((read,),) = con.execute("SELECT count(*) FROM judged_row").fetchall()
-            if read + len(unread) != text.count():
-                raise DeliveryRefused(
-                    f"{delivery.path.name} holds {text.count():,} rows, but {read + len(unread):,} came out of it; "
-                    "compare its delimiter and quotes with the contract."
-                )
+            unread = _read(session, threads, delivery, contract, measures)
         except duckdb.Error as error:
             raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
         if not same(before, delivery.path.stat()):
             raise DeliveryRefused(f"{delivery.path.name} changed while it was being read; refresh again.")
-        _find_repeated(con, delivery)
-        return _write(con, delivery, contract, unread, folder)
+        with session() as own:
+            _find_repeated(own, unread)
+        return _write(session, threads, delivery, contract, folder)
+
+
+Session = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+
+
+def _read(
+    session: Session, threads: int, delivery: Delivery, contract: Contract, measures: Mapping[str, Measure]
+) -> list[RefusedRow]:
+    """Make the view `judged` of all rows, numbered as they stand in the file; gives the rows that could not be read."""
+    file = delivery.path.name
+    unread: list[RefusedRow] = []
+    read = 0
+    with session() as con, open_pieces(con, delivery.path, contract, threads > 1) as pieces:
+        _check_columns(file, pieces.columns, contract)
+
+        def judge_piece(
+            piece: tuple[int, Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]]],
+        ) -> tuple[int, list[RefusedRow]]:
+            place, open_piece = piece
+            with session() as own:
+                with open_piece(own) as text:
+                    query = judge(text.columns, text.relation, contract, measures)
+                    ((rows,),) = own.execute(f"CREATE TABLE piece{place} AS {query}").fetchall()
+                return rows, text.finish()
+
+        # one table in the order of the file: its row ids are the places, and a query on one thread keeps its order
+        # (that of a union is not kept)
+        for place, (rows, refused) in enumerate(engine.in_turn(threads, judge_piece, enumerate(pieces.each))):
+            if place:
+                con.execute(f"INSERT INTO piece0 FROM piece{place}")
+                con.execute(f"DROP TABLE piece{place}")
+            read += rows
+            unread += refused
+        if read + len(unread) != pieces.count():
+            raise DeliveryRefused(
+                f"{file} holds {pieces.count():,} rows, but {read + len(unread):,} came out of it; "
+                "compare its delimiter and quotes with the contract."
+            )
+        # where the export has no id, a row is known by its delivery and place
+        unnamed = privacy.pseudonym("response_prefix", f"({quoted(delivery.sha256 + ':')} || (row_number - 1))")
+        response = f"CASE WHEN row_state = 'accepted' THEN coalesce(response_id, {unnamed}) END"
+        con.execute(
+            f"CREATE VIEW judged AS SELECT * REPLACE ({response} AS response_id, coalesce(respondent_id, {response}) "
+            "AS respondent_id) FROM (SELECT rowid + 1 AS row_number, * FROM piece0)"
+        )
+    return unread
 
 
 def _check_columns(file: str, columns: list[str], contract: Contract) -> None:
@@ -110,94 +158,80 @@ def _engine_fault(file: str, error: duckdb.Error) -> str:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def _find_repeated(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
-    """Of responses that stand in the delivery more than once, the last row counts."""
-    # rows keep the order of the file; a window over the text itself would run on one core. Where the export has
-    # no id, a row is known by its delivery and place.
-    place = privacy.pseudonym("response_prefix", f"({quoted(delivery.sha256 + ':')} || rowid)")
-    response = f"CASE WHEN row_state = 'accepted' THEN coalesce(response_id, {place}) END"
+def _find_repeated(con: duckdb.DuckDBPyConnection, unread: list[RefusedRow]) -> None:
+    """Make the view `settled`: of responses that stand in the delivery more than once, the last row counts."""
+    # grouping short hashes finds the few candidates; grouping all ids would take many times the memory
     con.execute(
-        f"CREATE TEMP VIEW judged AS SELECT rowid + 1 AS row_number, * REPLACE ({response} AS response_id, "
-        f"coalesce(respondent_id, {response}) AS respondent_id) FROM judged_row"
+        "CREATE TABLE repeated AS WITH accepted AS (SELECT response_id, row_number FROM judged WHERE row_state = "
+        "'accepted'), twice AS (SELECT hash(response_id) AS h FROM accepted GROUP BY h HAVING count(*) > 1), "
+        "candidate AS (SELECT * FROM accepted WHERE hash(response_id) IN (SELECT h FROM twice)) "
+        "SELECT row_number FROM candidate "
+        "QUALIFY row_number < max(row_number) OVER (PARTITION BY response_id)"
     )
     con.execute(
-        "CREATE TEMP TABLE repeated AS SELECT response_id, max(row_number) AS last FROM judged "
-        "WHERE row_state = 'accepted' GROUP BY response_id HAVING count(*) > 1"
+        "CREATE VIEW settled AS SELECT * REPLACE (CASE WHEN again THEN 'superseded' ELSE row_state END AS row_state, "
+        "CASE WHEN again THEN 'repeated_in_delivery' ELSE row_reason END AS row_reason) "
+        "FROM (SELECT *, row_number IN (FROM repeated) AS again FROM judged)"
     )
     con.execute(
-        "CREATE TEMP VIEW settled AS SELECT judged.* REPLACE (CASE WHEN row_state = 'accepted' AND "
-        "row_number < last THEN 'superseded' ELSE row_state END AS row_state, CASE WHEN row_state = 'accepted' "
-        "AND row_number < last THEN 'repeated_in_delivery' ELSE row_reason END AS row_reason) "
-        "FROM judged LEFT JOIN repeated USING (response_id)"
-    )
-
-
-def _write(
-    con: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    contract: Contract,
-    unread: list[RefusedRow],
-    folder: Path,
-) -> dict[str, JSON]:
-    source, id = quoted(delivery.source), quoted(delivery.id)
-    asked = cells(contract)
-    refused = [
-        f"SELECT row_number, {quoted(cell.column)} AS question, {quoted(cell.measure)} AS measure_code, "
-        f"q{i} AS reason, s{i} AS shown FROM settled WHERE row_state = 'accepted' AND q{i} IS NOT NULL"
-        for i, cell in enumerate(asked)
-    ]
-    refused.append(
-        "SELECT row_number, NULL AS question, NULL AS measure_code, row_reason AS reason, NULL AS shown "
-        "FROM settled WHERE row_state = 'refused'"
-    )
-    con.execute(
-        "CREATE TEMP TABLE unread AS SELECT unnest($1::BIGINT[]) AS row_number, unnest($2::VARCHAR[]) AS reason",
+        "CREATE TABLE unread AS SELECT unnest($1::BIGINT[]) AS row_number, unnest($2::VARCHAR[]) AS reason",
         [[r.row for r in unread], [r.reason for r in unread]],
     )
-    refused.append("SELECT row_number, NULL, NULL, reason, NULL FROM unread")
 
-    def write(stem: str, query: str, order: str) -> int:
-        return engine.write_parquet(con, f"{query} ORDER BY {order}", folder / f"{stem}.parquet")
 
+def _write(session: Session, threads: int, delivery: Delivery, contract: Contract, folder: Path) -> dict[str, JSON]:
+    """Write every file with a query on one thread, the answers beside the others."""
+    queries = _queries(delivery, contract)
+
+    def write(stems: Iterable[str]) -> dict[str, int]:
+        with session() as con:
+            return {stem: engine.write_parquet(con, queries[stem], folder / f"{stem}.parquet") for stem in stems}
+
+    with ThreadPoolExecutor(min(threads, 2)) as pool:
+        done = list(pool.map(write, (["answer"], [stem for stem in queries if stem != "answer"])))
+    return {"rows": done[0] | done[1], "questions": len(cells(contract))}
+
+
+def _queries(delivery: Delivery, contract: Contract) -> dict[str, str]:
+    """SQL of the five files. Rows come in the order of the delivery, so the two large ones need no sort."""
+    of = f"{_constant(delivery.source)} AS source_code, {_constant(delivery.id)} AS delivery_id"
+    asked = cells(contract)
     not_asked = " + ".join(f"(m{i} IS NOT DISTINCT FROM 'not_asked')::INTEGER" for i in range(len(asked)))
-    rows = {
-        "answer": engine.write_parquet(con, _answers(delivery, contract), folder / "answer.parquet"),
-        "response": write(
-            "response",
-            f"SELECT {source} AS source_code, {id} AS delivery_id, row_number, response_id, respondent_id, "
-            f"({not_asked})::INTEGER AS n_not_asked FROM settled WHERE row_state = 'accepted'",
-            "row_number",
-        ),
-        "quarantine": write(
-            "quarantine",
-            f"SELECT {source} AS source_code, {id} AS delivery_id, * FROM ({' UNION ALL '.join(refused)})",
-            "row_number NULLS LAST, question, measure_code, reason",
-        ),
-    }
+    quarantined = ", ".join(
+        f"{{'question': {quoted(cell.column)}, 'measure_code': {quoted(cell.measure)}, 'reason': q{i}, 'shown': s{i}}}"
+        for i, cell in enumerate(asked)
+    )
     free = [
         f"SELECT row_number, response_id, {quoted(name)} AS question, free{i} AS text FROM settled "
         f"WHERE row_state = 'accepted' AND free{i} IS NOT NULL"
         for i, name in enumerate(contract.named("text"))
     ]
     free = free or ["SELECT row_number, response_id, '' AS question, '' AS text FROM settled WHERE false"]
-    rows["text"] = write(
-        "text",
-        f"SELECT {source} AS source_code, {id} AS delivery_id, * FROM ({' UNION ALL '.join(free)})",
-        "row_number, question",
-    )
     states = " UNION ALL ".join(
         f"SELECT coalesce(m{i}, 'answer') AS state, q{i} AS reason FROM settled WHERE row_state = 'accepted'"
         for i in range(len(asked))
     )
-    rows["receipt"] = write(
-        "receipt",
-        f"SELECT {source} AS source_code, {id} AS delivery_id, kind, state, reason, count(*)::BIGINT AS n FROM ("
+    return {
+        "answer": _answers(delivery, contract),
+        "response": f"SELECT {of}, row_number, response_id, respondent_id, ({not_asked})::INTEGER AS n_not_asked "
+        "FROM settled WHERE row_state = 'accepted'",
+        "quarantine": f"SELECT {of}, * FROM ("
+        f"SELECT row_number, unnest([{quarantined}], recursive := true) FROM settled WHERE row_state = 'accepted' AND "
+        f"({' OR '.join(f'q{i} IS NOT NULL' for i in range(len(asked)))}) UNION ALL "
+        "SELECT row_number, NULL, NULL, row_reason, NULL FROM settled WHERE row_state = 'refused' UNION ALL "
+        "SELECT row_number, NULL, NULL, reason, NULL FROM unread) WHERE reason IS NOT NULL "
+        "ORDER BY row_number NULLS LAST, question, measure_code, reason",
+        "text": f"SELECT {of}, * FROM ({' UNION ALL '.join(free)}) ORDER BY row_number, question",
+        "receipt": f"SELECT {of}, kind, state, reason, count(*)::BIGINT AS n FROM ("
         "SELECT 'row' AS kind, row_state AS state, row_reason AS reason FROM settled UNION ALL "
         "SELECT 'row', 'refused', reason FROM unread UNION ALL "
-        f"SELECT 'cell', * FROM ({states})) GROUP BY kind, state, reason",
-        "kind, state, reason",
-    )
-    return {"rows": rows, "questions": len(asked)}
+        f"SELECT 'cell', * FROM ({states})) GROUP BY kind, state, reason ORDER BY kind, state, reason",
+    }
+
+
+def _constant(text: str | None) -> str:
+    """SQL: a text that is the same in every row. As an enumeration it is written faster, and it is read as text."""
+    return "NULL::VARCHAR" if text is None else f"{quoted(text)}::ENUM({quoted(text)})"
 
 
 def _answers(delivery: Delivery, contract: Contract) -> str:
@@ -210,18 +244,26 @@ def _answers(delivery: Delivery, contract: Contract) -> str:
             return values[0]
         return "CASE place " + " ".join(f"WHEN {i} THEN {v}" for i, v in enumerate(values)) + " END"
 
-    channels = (
-        "coalesce(channel_code, 'not_applicable')" if c.question.channel == "row" else quoted(c.question.channel)
-        for c in asked
-    )
-    wave = quoted(contract.wave.code) if contract.wave else "NULL::VARCHAR"
+    def name_per_cell(names: Iterable[str]) -> str:
+        names = list(names)
+        enum = f"ENUM({', '.join(quoted(n) for n in dict.fromkeys(names))})"
+        return per_cell(f"{quoted(n)}::{enum}" for n in names)
+
+    if any(c.question.channel == "row" for c in asked):
+        channel = per_cell(
+            "coalesce(channel_code, 'not_applicable')" if c.question.channel == "row" else quoted(c.question.channel)
+            for c in asked
+        )
+    else:
+        channel = name_per_cell(c.question.channel for c in asked)
     return (
-        f"SELECT {quoted(delivery.source)} AS source_code, {quoted(delivery.id)} AS delivery_id, row_number, "
-        f"response_id, respondent_id, {quoted(contract.country)} AS country_code, organisation_code, sector_code, "
-        f"segment_code, {quoted(contract.audience)} AS audience_code, {wave} AS wave_code, answered_on, mode_code, "
-        f"{per_cell(channels)} AS channel_code, "
-        f"{per_cell(quoted(c.measure) for c in asked)} AS measure_code, "
-        f"{per_cell(quoted(c.column) for c in asked)} AS question, "
+        f"SELECT {_constant(delivery.source)} AS source_code, {_constant(delivery.id)} AS delivery_id, row_number, "
+        f"response_id, respondent_id, {_constant(contract.country)} AS country_code, organisation_code, sector_code, "
+        f"segment_code, {_constant(contract.audience)} AS audience_code, "
+        f"{_constant(contract.wave.code if contract.wave else None)} AS wave_code, answered_on, mode_code, "
+        f"{channel} AS channel_code, "
+        f"{name_per_cell(c.measure for c in asked)} AS measure_code, "
+        f"{name_per_cell(c.column for c in asked)} AS question, "
         f"({per_cell(str(c.question.version) for c in asked)})::INTEGER AS question_version, "
         f"{per_cell(f'v{i}' for i in range(len(asked)))} AS value, weight, "
         f"{per_cell(f'm{i}' for i in range(len(asked)))} AS missing_reason "

@@ -5,14 +5,14 @@ A reader decodes as the contract declares, never guesses, and types nothing: eve
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
 
 from pipelines.contracts import Contract
 from pipelines.formats import Delimited, Parquet, Qualtrics, Sheet, Spss, Stata
-from pipelines.readers.text import Text
+from pipelines.readers.text import Pieces, Text
 
 
 @contextmanager
@@ -44,3 +44,17 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) ->
 
         with jsonlines.open_text(path, form, contract) as text:
             yield text
+
+
+@contextmanager
+def open_pieces(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract, several: bool) -> Iterator[Pieces]:
+    """The same in pieces that can be read side by side, if `several` and the format allows it; else in one."""
+    form = contract.format
+    if isinstance(form, Delimited | Qualtrics):
+        from pipelines.readers import delimited
+
+        with delimited.open_pieces(path, form.delimited if isinstance(form, Qualtrics) else form, several) as pieces:
+            yield pieces
+    else:
+        with open_text(con, path, contract) as text:
+            yield Pieces(text.columns, iter([lambda _: nullcontext(text)]), text.count)

@@ -9,6 +9,8 @@ import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -19,14 +21,67 @@ from pipelines.errors import DeliveryRefused
 from pipelines.formats import Delimited
 from pipelines.readers import headings
 from pipelines.readers.archive import open_bytes
-from pipelines.readers.text import Lines, RefusedRow, Tally, Text, feeding, parsed, said_plainly, utf8
+from pipelines.readers.text import (
+    Counted,
+    Lines,
+    Pieces,
+    RefusedRow,
+    Tally,
+    Text,
+    cut,
+    feeding,
+    parsed,
+    said_plainly,
+    utf8,
+)
 
 MOST_ABOVE = 10_000  # lines that the heading may take, the empty ones above it included
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
 
 
+@dataclass(frozen=True)
+class _Opened:
+    columns: list[str]
+    body: Iterator[bytes]  # what stands below the headings
+    above: int  # lines of the headings
+    delimiter: str
+    quote: str | None
+
+    def tally(self) -> Tally:
+        return Tally(self.quote, self.delimiter, len(self.columns))
+
+    def relation(self, file: str) -> str:
+        return parsed(file, len(self.columns), self.delimiter, self.quote)
+
+
 @contextmanager
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> Iterator[Text]:
+    with _opened(path, form) as opened:
+        tally = opened.tally()
+        with feeding(opened.body, tally, path) as feed:
+            finish = partial(_refused_rows, con, path, opened.above)
+            yield Text(opened.columns, opened.relation(feed.file), tally.total, finish)
+
+
+@contextmanager
+def open_pieces(path: Path, form: Delimited, several: bool) -> Iterator[Pieces]:
+    """The same in pieces to be parsed side by side, as the engine reads a pipe on one thread; or in one piece."""
+    with _opened(path, form) as opened:
+        tally = opened.tally()
+
+        @contextmanager
+        def piece(lines: int, chunks: Iterator[bytes], con: duckdb.DuckDBPyConnection) -> Iterator[Text]:
+            with feeding(chunks, Counted() if several else tally, path) as feed:
+                finish = partial(_refused_rows, con, path, opened.above + lines)
+                yield Text(opened.columns, opened.relation(feed.file), tally.total, finish)
+
+        texts = cut(path, opened.body, tally) if several else iter([(0, opened.body)])
+        each = (partial(piece, lines, chunks) for lines, chunks in texts)
+        yield Pieces(opened.columns, each, tally.total)
+
+
+@contextmanager
+def _opened(path: Path, form: Delimited) -> Iterator[_Opened]:
     quote = None if form.quote == "none" else form.quote
     with said_plainly(path), open_bytes(path, form.member) as file:
         lines = Lines(path, utf8(path, file, form.encoding))
@@ -38,10 +93,7 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
             )
         columns = headings.ids(path.name, first if form.headings else [], form.headings, width)
         body = lines.rest() if form.headings else chain([read], lines.rest())
-        above = read.count(b"\n") if form.headings else 0
-        with feeding(body, Tally(quote, form.delimiter, len(columns)), path) as feed:
-            relation = parsed(feed.file, len(columns), form.delimiter, quote)
-            yield Text(columns, relation, feed.tally.total, lambda: _refused_rows(con, path, above))
+        yield _Opened(columns, body, read.count(b"\n") if form.headings else 0, form.delimiter, quote)
 
 
 def _first_rows(lines: Lines, form: Delimited, quote: str | None) -> tuple[list[list[str]], bytes]:

@@ -2,22 +2,25 @@
 
 import codecs
 import csv
+import fcntl
 import io
 import os
 import select
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.engine import quoted
 from pipelines.errors import DeliveryRefused
 
+PIECE = 32 << 20  # bytes of text that are parsed at a time, side by side with others
 LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 BLOCK = 1 << 20
 MOST_HELD = 256 << 20  # bytes, roughly, that the engine holds of rows with faults: for each fault so many and its row
@@ -58,6 +61,18 @@ class Text:
     relation: str
     count: Callable[[], int]
     finish: Callable[[], list[RefusedRow]] = field(default=lambda: [])
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A delivery as texts one after the other, each to be opened once, on whatever connection reads it.
+
+    They are opened in order, but may be read side by side. `count` is for all, once all are read.
+    """
+
+    columns: list[str]
+    each: Iterator[Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]]]
+    count: Callable[[], int]
 
 
 # --- bytes to UTF-8 ------------------------------------------------------------------------------
@@ -229,6 +244,46 @@ class Tally:
         return self.records + (self.length > 0)
 
 
+class Counted(Tally):
+    """Stands in for the tally of a text that was counted before."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def add(self, chunk: bytes) -> None:
+        pass
+
+
+def cut(path: Path, chunks: Iterator[bytes], tally: Tally) -> Iterator[tuple[int, Iterator[bytes]]]:
+    """A text in pieces that end where a record ends, each with the number of lines before it."""
+    kept: list[bytes] = []
+    size = before = lines = 0
+    for chunk in chunks:
+        tally.add(chunk)
+        refuse_early(path, tally)
+        end = len(chunk) - tally.length  # of the last record that ends in this chunk
+        if size + end >= PIECE and end > 0:
+            lines += chunk.count(b"\n", 0, end)
+            yield before, iter([*kept, chunk[:end]])
+            before, chunk = lines, chunk[end:]
+            kept, size = [], 0
+        kept.append(chunk)
+        size += len(chunk)
+        lines += chunk.count(b"\n")
+    yield before, iter(kept)
+
+
+def refuse_early(path: Path, tally: Tally) -> None:
+    """Refuse at once what the engine would hold a great deal of before it does."""
+    if tally.length > LONGEST_LINE:
+        raise too_long(path, tally.records)
+    if tally.held > MOST_HELD:
+        raise DeliveryRefused(
+            f"{path.name} has {tally.faults:,} cells too many or too few in its first {tally.records:,} rows; "
+            "compare its delimiter and quotes with the contract."
+        )
+
+
 class Feed(threading.Thread):
     """Pushes text into a pipe that the engine reads as a file, so nothing unpacked lies on a disk.
 
@@ -241,6 +296,8 @@ class Feed(threading.Thread):
         self.chunks, self.tally, self.path = chunks, tally, path
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.write_end, False)
+        with suppress(AttributeError, OSError):  # a longer pipe has fewer changes of thread; Linux only
+            fcntl.fcntl(self.write_end, fcntl.F_SETPIPE_SZ, BLOCK)
         self.stopped = False
         self.error: Exception | None = None
 
@@ -253,22 +310,12 @@ class Feed(threading.Thread):
             with suppress(BrokenPipeError), said_plainly(self.path):  # the engine stopped reading, and says why itself
                 for chunk in self.chunks:
                     self.tally.add(chunk)
-                    self._check()
+                    refuse_early(self.path, self.tally)
                     self._send(chunk)
         except Exception as error:
             self.error = error
         finally:
             os.close(self.write_end)
-
-    def _check(self) -> None:
-        """Refuse at once what the engine would hold a great deal of before it does."""
-        if self.tally.length > LONGEST_LINE:
-            raise too_long(self.path, self.tally.records)
-        if self.tally.held > MOST_HELD:
-            raise DeliveryRefused(
-                f"{self.path.name} has {self.tally.faults:,} cells too many or too few in its first "
-                f"{self.tally.records:,} rows; compare its delimiter and quotes with the contract."
-            )
 
     def _send(self, chunk: bytes) -> None:
         room = select.poll()
@@ -316,5 +363,5 @@ def parsed(file: str, columns: int, delimiter: str = ",", quote: str | None = '"
         f"(SELECT *{'' if with_fault else ', NULL::VARCHAR AS fault'} "
         f"FROM read_csv({quoted(file)}, auto_detect = false, header = false, "
         f"columns = {{{types}}}, delim = {quoted(delimiter)}, quote = {mark}, escape = {mark}, new_line = '\\n', "
-        f"max_line_size = {LONGEST_LINE}, store_rejects = true))"
+        f"max_line_size = {LONGEST_LINE}, buffer_size = {2 * LONGEST_LINE}, store_rejects = true))"
     )

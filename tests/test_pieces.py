@@ -1,0 +1,119 @@
+"""A large delivery is parsed in pieces side by side. What comes out must not show it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import CUSTOMERS, sha256
+
+from pipelines import contracts, reference, settings, staging
+from pipelines.deliveries import Delivery
+from pipelines.errors import DeliveryRefused
+from pipelines.readers import text
+from pipelines.readers.text import Tally, cut
+
+HEADING = (
+    "Responsnummer;Klantnummer;Organisatie;Contactdatum;Kanaal;Cijfer contact;Aanbeveling (0-10);"
+    "Cijfer klachtafhandeling;Geïnterviewd via;Status;Naam;E-mailadres;Postcode;Toelichting\n"
+)
+
+
+def export(rows: int) -> str:
+    """Repeated responses far apart, blank lines, quotes, and line ends and separators inside quotes."""
+    lines = []
+    for i in range(rows):
+        said = ['"twee\nregels; en ""meer"""', "", "gewoon", '"\n\n"'][i % 4]
+        lines.append(
+            f"R{i % (rows - 50)};C{i};o{i % 7};0{i % 9 + 1}-01-2011;Telefoon;{i % 12};{i % 11};n.v.t.;web;compleet;"
+            f";;;{said}\n" + "\n" * (i % 97 == 0)
+        )
+    return HEADING + "".join(lines)
+
+
+def stage(folder: Path, content: str | bytes, threads: int) -> dict[str, str]:
+    """The digest of every file that comes out."""
+    file = folder / "klantcontact_klanten_2011-Q1.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode("windows-1252"))
+    present = settings.load()
+    contract = contracts.load(present.raw / CUSTOMERS)
+    lists = reference.load(present.raw, {CUSTOMERS: contract})
+    measures = {code: reference.measure(lists, code, CUSTOMERS) for code in contract.measures}
+    out = folder / f"{threads}"
+    out.mkdir()
+    delivery = Delivery(CUSTOMERS, file, sha256(file), "2011-Q1")
+    staging.stage(replace(present, threads=threads), delivery, contract, measures, b"0f" * 32, out)
+    return {path.name: sha256(path) for path in sorted(out.glob("*.parquet"))}
+
+
+@pytest.fixture(params=[1, 1000, 100_000])
+def small_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "PIECE", request.param)
+    monkeypatch.setattr(text, "BLOCK", 700)
+
+
+def test_pieces_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = export(3000)
+    (tmp_path / "whole").mkdir()
+    whole = stage(tmp_path / "whole", content, 1)
+    answers = duckdb.execute(f"SELECT row_number FROM '{tmp_path}/whole/1/answer.parquet'").fetchall()
+    assert answers == sorted(answers) and len(answers) > 2000
+    states = f"SELECT reason, n FROM '{tmp_path}/whole/1/receipt.parquet' WHERE state = 'superseded'"
+    assert duckdb.execute(states).fetchall() == [("repeated_in_delivery", 50)]
+    monkeypatch.setattr(text, "PIECE", 10_000)
+    monkeypatch.setattr(text, "BLOCK", 700)
+    for threads in (2, 3, 8):
+        assert stage(tmp_path, content, threads) == whole
+
+
+def test_a_fault_names_the_line_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = export(2000).replace('"\n\n"', "leeg").replace('"twee\nregels; en ""meer"""', "twee")
+    assert '"' not in rows
+    lines = [line for line in rows.splitlines(keepends=True) if line.strip()]
+    lines[1500] = lines[1500].replace("Telefoon", '"Tele"foon"')
+    said = []
+    for folder, piece in (("whole", text.PIECE), ("pieces", 10_000)):
+        monkeypatch.setattr(text, "PIECE", piece)
+        monkeypatch.setattr(text, "BLOCK", 700)
+        (tmp_path / folder).mkdir()
+        with pytest.raises(DeliveryRefused) as refused:
+            stage(tmp_path / folder, "".join(lines), 2)
+        said.append(str(refused.value))
+    assert said[0] == said[1] and "line 1501" in said[0]
+
+
+def chunks(content: bytes, size: int = 700) -> Iterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_pieces_are_the_text_and_end_with_a_record() -> None:
+    content = export(500).encode()
+    tally = Tally('"')
+    pieces = [(before, b"".join(piece)) for before, piece in cut(Path("export.csv"), chunks(content), tally)]
+    assert b"".join(piece for _, piece in pieces) == content
+    passed = 0
+    for before, piece in pieces:
+        assert before == passed
+        assert piece.count(b'"') % 2 == 0
+        passed += piece.count(b"\n")
+    whole = Tally('"')
+    whole.add(content)
+    assert tally.total() == whole.total() == 501
+
+
+def test_where_no_record_ends_nothing_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "PIECE", 1000)
+    monkeypatch.setattr(text, "LONGEST_LINE", 1000)
+    read = []
+
+    def watched() -> Iterator[bytes]:
+        for chunk in chunks(b'a;b\n1;"2\n' + b"3;4\n" * 100_000):
+            read.append(len(chunk))
+            yield chunk
+
+    with pytest.raises(DeliveryRefused, match=r"export\.csv.*quote"):
+        list(cut(Path("export.csv"), watched(), Tally('"')))
+    assert sum(read) < 5000

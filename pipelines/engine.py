@@ -5,13 +5,14 @@ the bytes of the file without a sort. Several deliveries run at once, and a larg
 All else is sorted and uses every core.
 """
 
+import itertools
 import json
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,12 +24,47 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
+_kept: dict[Any, duckdb.DuckDBPyConnection] = {}
+_numbers = itertools.count(1)
+_keeping = threading.Lock()
+
+
 def connect(settings: Settings, spill: Path, alone: bool = False, most: int | None = None) -> duckdb.DuckDBPyConnection:
-    """An empty in-memory database. `spill` is a folder that goes when the part is done.
+    """An engine with an empty database. `spill` is a folder that goes when the work is done.
 
     `alone`: on one thread, beside others that do the same, each with its share of the memory, and
     no more than `most` bytes of it unless MEETLAT_MEMORY is set.
     """
+    return _opened(settings, spill, 1 if alone else settings.threads, workers(settings) if alone else 1, most)
+
+
+@contextmanager
+def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database in an engine that this process keeps: to open an engine takes as long as a small table.
+
+    Those who borrow at the same time share the memory. `spill` is a folder that all parts have in common.
+    """
+    threads = 1 if alone else settings.threads
+    key = (threads, settings.memory, spill)
+    with _keeping:
+        if key not in _kept:
+            _kept[key] = _opened(settings, spill, threads, 1)
+        name = f"borrowed_{next(_numbers)}"
+        con = _kept[key].cursor()
+    con.execute(f"ATTACH ':memory:' AS {name}")
+    try:
+        con.execute(f"USE {name}")
+        con.execute("SET TimeZone = 'UTC'")
+        yield con
+    finally:
+        con.execute("USE memory")
+        con.execute(f"DETACH {name}")
+        con.close()
+
+
+def _opened(
+    settings: Settings, spill: Path, threads: int | None, sharers: int, most: int | None = None
+) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -36,14 +72,14 @@ def connect(settings: Settings, spill: Path, alone: bool = False, most: int | No
             "temp_directory": str(spill / ".spill"),
         }
     )
-    if alone or settings.threads:
-        con.execute(f"SET threads = {1 if alone else settings.threads}")
+    if threads:
+        con.execute(f"SET threads = {threads}")
     if settings.memory:
         con.execute("SET memory_limit = $1", [settings.memory])
-    if alone:
+    if sharers > 1 or most:
         ((limit,),) = con.execute("SELECT current_setting('memory_limit')").fetchall()
         number, unit = limit.split()
-        share = float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit) / workers(settings)
+        share = float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit) / sharers
         con.execute(f"SET memory_limit = '{share if settings.memory else min(share, most or share):.0f} bytes'")
     con.execute("SET TimeZone = 'UTC'")
     # DuckDB 2.0.0 pushes TRY_CAST into the CSV reader as a hard cast and loses rows (upstream 23818).
@@ -105,6 +141,14 @@ def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> int
         "PARQUET_VERSION v1)"
     ).fetchall()
     return int(rows[0])
+
+
+def add_function(
+    con: duckdb.DuckDBPyConnection, name: str, function: Any, parameters: list[str], result: str, **options: Any
+) -> None:
+    """Give the engine a function of ours, unless it has it from an earlier borrower."""
+    with suppress(duckdb.CatalogException):
+        con.create_function(name, function, parameters, result, **options)  # type: ignore[arg-type]
 
 
 def load_rows(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: Iterable[Any]) -> None:

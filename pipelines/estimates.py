@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 
+from pipelines.engine import add_function
+
 
 def t_quantile(p, df):  # type: ignore[no-untyped-def]  # Arrow arrays in and out
     """Quantile of Student's t distribution for probability p and df degrees of freedom.
@@ -151,9 +153,9 @@ FUNCTIONS = {
 
 
 def register(con: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Give the connection those functions that the query names; the others cost an import."""
+    """Give the engine those functions that the query names; the others cost an import."""
     for name, (function, parameters) in FUNCTIONS.items():
         if name in sql:
-            con.create_function(name, function, parameters, "DOUBLE", type="arrow", null_handling="special")  # type: ignore[call-overload]
+            add_function(con, name, function, parameters, "DOUBLE", type="arrow", null_handling="special")
     if "inverse_matrix" in sql:
-        con.create_function("inverse_matrix", inverse_matrix, ["DOUBLE[]"], "DOUBLE[]", null_handling="special")  # type: ignore[call-overload]
+        add_function(con, "inverse_matrix", inverse_matrix, ["DOUBLE[]"], "DOUBLE[]", null_handling="special")

@@ -243,7 +243,7 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
     Gives the number of rows and the outcome of every check. Raises CheckFailed if one fails.
     """
     file = folder / "data.parquet"
-    with engine.connect(settings, folder, alone=model.per_delivery) as con:
+    with engine.borrowed(settings, folder.parent, alone=model.per_delivery) as con:
         for upstream, files in inputs.items():
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {upstream.split('.')[0]}")
             listed = ", ".join(quoted(str(f)) for f in files)

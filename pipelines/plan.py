@@ -520,7 +520,7 @@ class Build:
 
         def write(folder: Path) -> dict[str, JSON]:
             types = dict(c.split() for c in columns.split(", "))
-            with engine.connect(self.settings, folder) as con:
+            with engine.borrowed(self.settings, folder.parent) as con:
                 engine.load_rows(con, "listed", types, rows)
                 return {"rows": engine.write_parquet(con, "FROM listed ORDER BY ALL", folder / "data.parquet")}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from pipelines.engine import add_function
 from pipelines.population import place
 
 if TYPE_CHECKING:
@@ -168,4 +169,4 @@ def register(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Give the connection those functions that the query names."""
     for name, (function, parameters, result) in FUNCTIONS.items():
         if f"{name}(" in sql:
-            con.create_function(name, function, parameters, result)  # type: ignore[call-overload]
+            add_function(con, name, function, parameters, result)

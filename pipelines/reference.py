@@ -71,9 +71,11 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
     """All lists by name, each as its rows in file order. Raises MeetlatError for a list that is not whole."""
     lists = {name: _read(raw, name) for name in LISTS}
     monitors = {row["monitor_code"] for row in lists["monitors"]}
-    for name in ("drivers", "links", "population"):  # the shipped ones are of monitors that others may not have
+    for name in ("drivers", "links"):  # the shipped ones are of monitors that others may not have
         if not (raw / "reference" / f"{name}.csv").is_file():
             lists[name] = [row for row in lists[name] if row["monitor_code"] in monitors]
+    if not (raw / "reference" / "population.csv").is_file():
+        lists["population"] = []  # the shipped margins are an example with invented numbers: nobody gets them unasked
     for source, contract in contracts.items():
         for name, own in (("channels", contract.codes.channels), ("sectors", contract.codes.sectors)):
             key = LISTS[name][0]

@@ -4,7 +4,7 @@ What is made, from what and whether it is right is decided in `plan.py` and `mod
 only tells Dagster about it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -78,12 +78,10 @@ def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
     return stage
 
 
-def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
-    """Makes the parts of one table. Behind a failed check nothing is made."""
+def table_asset(model: Model, models: Mapping[str, Model], sources: list[str]) -> dg.AssetsDefinition:
+    """Makes the parts of one table, and the steps on the way to it. Behind a failed check nothing is made."""
     key = table_key(model.name)
-    deps = {table_key(u) for u in model.upstreams if u.split(".")[0] not in ("staged", "reference")}
-    if any(u.startswith("staged.") for u in model.upstreams):
-        deps |= {source_key(s) for s in sources}
+    deps = _deps(model, models, sources)
     checks = [("grain", f"one row per {', '.join(model.grain)}", True)]
     checks += [(c.name, c.text, not c.warns) for c in model.checks]
 
@@ -111,17 +109,30 @@ def table_asset(model: Model, sources: list[str]) -> dg.AssetsDefinition:
         try:
             parts = build.parts(model.name)
         except CheckFailed as failed:
-            yield from _check_results(key, [failed.results])
+            if failed.table == model.name:
+                yield from _check_results(key, [failed.results])
             raise _failed(build, failed) from None
         except MeetlatError as error:
             raise _failed(build, error) from None
         metadata = {"dagster/row_count": sum(p.facts["rows"] for p in parts), "parts": len(parts)}
         if model.layer == "mart":
-            metadata["preview"] = dg.MetadataValue.md(_preview(parts[0].file(), model))
+            metadata["preview"] = dg.MetadataValue.md(_preview(build.settings, parts[0].file(), model))
         yield dg.MaterializeResult(asset_key=key, metadata=metadata)
         yield from _check_results(key, [p.facts["checks"] for p in parts])
 
     return make
+
+
+def _deps(model: Model, models: Mapping[str, Model], sources: list[str]) -> set[dg.AssetKey]:
+    """The assets that a table is made of. A step on the way is none: it passes on what it reads."""
+    deps: set[dg.AssetKey] = set()
+    for upstream in model.upstreams:
+        if upstream.startswith("staged."):
+            deps |= {source_key(s) for s in sources}
+        elif upstream in models:
+            above = models[upstream]
+            deps |= _deps(above, models, sources) if above.working else {table_key(upstream)}
+    return deps
 
 
 def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
@@ -129,7 +140,7 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=RELEASE,
-        deps=[table_key(m.name) for m in tables if not m.working],
+        deps=[table_key(m.name) for m in tables],
         group_name="release",
         kinds={"duckdb", "parquet"},
         owners=OWNERS,
@@ -181,9 +192,9 @@ def _check_results(key: dg.AssetKey, of_parts: list[list[dict[str, Any]]]) -> It
         )
 
 
-def _preview(file: Any, model: Model) -> str:
+def _preview(settings: Any, file: Any, model: Model) -> str:
     """The first rows of a mart as Markdown. Marts hold estimates of groups, never of persons."""
-    import duckdb
+    from pipelines import engine
 
     wanted = (
         "period_code",
@@ -196,7 +207,7 @@ def _preview(file: Any, model: Model) -> str:
         "ci_high",
     )
     shown = [c.name for c in model.columns if c.name in wanted]
-    with duckdb.connect() as con:
+    with engine.borrowed(settings, file.parent.parent.parent / ".aside") as con:
         where = "WHERE period_type = 'year'" if any(c.name == "period_type" for c in model.columns) else ""
         rows = con.execute(
             f"SELECT {', '.join(shown)} FROM read_parquet($1) {where} ORDER BY ALL LIMIT 12", [str(file)]

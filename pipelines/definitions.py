@@ -4,7 +4,7 @@ How an asset does its work is in `assets.py`; how a refresh is run without Dagst
 `refresh.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -64,12 +64,16 @@ def build(context: dg.InitResourceContext) -> Iterator[Any]:
             refresh.conclude(here, refresh.WITHOUT_SOME if trouble else refresh.WELL, trouble)
 
 
-def define(tables: list[Model], sources: dict[str, Contract], resource: Any) -> dg.Definitions:
-    """The list, for these tables and sources; `resource` is a Build or what makes one a run."""
+def define(models: Mapping[str, Model], sources: dict[str, Contract], resource: Any) -> dg.Definitions:
+    """The list, for these models and sources; `resource` is a Build or what makes one a run.
+
+    Steps on the way (@working) are no assets: they are made by the tables that read them.
+    """
+    tables = [model for model in models.values() if not model.working]
     return dg.Definitions(
         assets=[
             *(assets.source_asset(name, contract) for name, contract in sources.items()),
-            *(assets.table_asset(model, list(sources)) for model in tables),
+            *(assets.table_asset(model, models, list(sources)) for model in tables),
             assets.release_asset(tables),
         ],
         jobs=[nightly_refresh],
@@ -85,4 +89,4 @@ def defs() -> dg.Definitions:
     """What `dagster dev` loads."""
     here = settings.load()
     agreed = {f.name: contracts.load(f) for f in deliveries.sources(here.raw)}
-    return define(list(models.load(here.sql).values()), agreed, build)
+    return define(models.load(here.sql), agreed, build)

@@ -234,7 +234,7 @@ class CheckFailed(MeetlatError):
         failed = [r for r in results if not r["passed"] and not r["warns"]]
         lines = "\n".join(f"  {r['name']}: {r['text']}; {r['found']}" for r in failed)
         super().__init__(f"{model.name} fails {len(failed)} of its checks ({model.path}):\n{lines}")
-        self.results = results
+        self.table, self.results = model.name, results
 
 
 def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], folder: Path) -> dict[str, JSON]:

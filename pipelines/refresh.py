@@ -90,10 +90,12 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
 
         selection = None
         if stale is not None:
-            names = [assets.table_key(s) if "." in s else assets.source_key(s) for s in sorted(stale)]
+            models = build.inputs.models
+            names = [assets.source_key(s) for s in sorted(stale) if s not in models]
+            names += [assets.table_key(s) for s in sorted(stale) if s in models and not models[s].working]
             selection = [*names, assets.RELEASE]
         contracts = {name: source.contract for name, source in build.inputs.sources.items()}
-        defs = define(list(build.inputs.models.values()), contracts, build)
+        defs = define(build.inputs.models, contracts, build)
         with _history_held_open(), dg.DagsterInstance.get() as instance:
             result = defs.resolve_job_def("nightly_refresh").execute_in_process(
                 instance=instance,

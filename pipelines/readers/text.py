@@ -215,9 +215,11 @@ class Tally:
             self.faults += misplaced
             self.held += misplaced * FAULT
             parted = data == self.delimiter
-            # quoted delimiters count here too: only where the sum is another one every record is looked at
+            # only where the sum is another one every record is looked at
             if whole and np.count_nonzero(parted[:whole]) + self.cut != records * (self.width - 1):
-                self._add_faults(quotes, np.flatnonzero(ended), np.flatnonzero(parted[:whole]))
+                parts = np.flatnonzero(parted[:whole])
+                if len(parts) - self._quoted(quotes, parts) + self.cut != records * (self.width - 1):
+                    self._add_faults(quotes, np.flatnonzero(ended), parts)
             last = np.flatnonzero(parted[whole:]) + whole
             self.cut = int(np.count_nonzero(~self._inside(quotes, last))) + (0 if whole else self.cut)
         self.length = len(data) - whole + (0 if whole else self.length)
@@ -227,6 +229,15 @@ class Tally:
         """Which of these places lie inside quotes."""
         inside: Bits = (np.searchsorted(quotes, places) + self.inside) % 2 == 1
         return inside
+
+    def _quoted(self, quotes: Places, places: Places) -> int:
+        """How many of these places lie inside quotes: fast where there are fewer quotes than places."""
+        bounds = np.searchsorted(places, quotes)
+        if self.inside:
+            bounds = np.insert(bounds, 0, 0)
+        if len(bounds) % 2:
+            bounds = np.append(bounds, len(places))
+        return int((bounds[1::2] - bounds[::2]).sum())
 
     def _add_faults(self, quotes: Places, ends: Places, parts: Places) -> None:
         """Count the cells that are too many in the records that end here, and the records with too few."""

@@ -322,6 +322,11 @@ def encrypted(content: bytes) -> bytes:
     return bytes(data)
 
 
+def spoilt(content: bytes) -> bytes:
+    """Some bytes of the first member changed."""
+    return content[:50] + bytes(byte ^ 255 for byte in content[50:60]) + content[60:]
+
+
 GOOD_ARCHIVES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "gz": ("x.csv.gz", gzip.compress(CSV), csv()),
     "gz in two parts": ("x.csv.gz", gzip.compress(b"a;b\n") + gzip.compress(b"1;2\n"), csv()),
@@ -351,6 +356,13 @@ BAD_ARCHIVES: dict[str, tuple[str, Callable[[], bytes], dict[str, Any], str]] = 
     "damaged zip": (
         "x.zip",
         lambda: zipped({"x.csv": CSV}, zipfile.ZIP_STORED).replace(b"1;2", b"9;9"),
+        csv(),
+        "not a whole zip",
+    ),
+    "damaged lzma": ("x.zip", lambda: spoilt(zipped({"x.csv": CSV * 99}, zipfile.ZIP_LZMA)), csv(), "not a whole zip"),
+    "damaged bzip2": (
+        "x.zip",
+        lambda: spoilt(zipped({"x.csv": CSV * 99}, zipfile.ZIP_BZIP2)),
         csv(),
         "not a whole zip",
     ),
@@ -621,10 +633,10 @@ def test_json(tmp_path: Path, what: str, encoding: str) -> None:
 
 
 def test_what_is_no_object_is_refused_alone(tmp_path: Path) -> None:
-    lines = b'{"a": 1}\n[1]\n{"a": \nnull\n"x"\n{"a": 2}\n'
+    lines = b'{"a": 1}\n[1]\n{"a": \nnull\n"x"\n\xef\xbb\xbf{"a": 2}\n {"a": 3} {}\n'
     for flatten in (False, True):
         table = read(put(tmp_path, "x.jsonl", lines), {"kind": "jsonl", "flatten": flatten})
-        assert table.rows.count((None,)) == 4 and table.faults == ["not_a_json_object"] * 4
+        assert table.rows.count((None,)) == 5 and table.faults == ["not_a_json_object"] * 5
     table = read(put(tmp_path, "x.json", b'[{"a": 1}, 5, {"a": 2}]'), {"kind": "json"})
     assert table.rows == [("1",), (None,), ("2",)] and table.faults == ["not_a_json_object"]
 

@@ -6,7 +6,9 @@ mean is for the other readers.
 
 import gzip
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +22,16 @@ MOST = 20 << 30  # bytes that one delivery may unpack to
 IN_MEMORY = 1 << 30  # the same where a format has to be held in memory as a whole
 FREE, RATIO = 100 << 20, 1000  # beyond so many bytes, no more than so many times the packed size
 TEXT_RATIO = 250  # the same for text, which has no wide blank fields
+DAMAGED = (  # what the libraries raise for an archive that is not whole, beside OSError
+    EOFError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 PACKED = (".zip", ".gz", ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst")
 
 
@@ -56,7 +68,9 @@ class Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self.file.read(len(buffer))
-        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # the disk, not the packing
+                raise
             raise broken(self.limit.name, self.packing, error) from None
         self.limit.add(len(data))
         buffer[: len(data)] = data
@@ -117,7 +131,7 @@ def _member(path: Path, pattern: str | None) -> Any:
     """The one usable file in a zip, opened."""
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as error:
+    except (*DAMAGED, OSError) as error:
         raise broken(path.name, "zip", error) from None
     if any(_leaves(info.filename) for info in archive.infolist()):
         raise DeliveryRefused(
@@ -140,7 +154,7 @@ def _opened(path: Path, open: Callable[[], Any]) -> Any:
         return open()
     except NotImplementedError:
         raise DeliveryRefused(f"{path.name} is packed in a way that cannot be read; pack it as plain zip.") from None
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+    except (*DAMAGED, OSError) as error:
         raise broken(path.name, "zip", error) from None
 
 

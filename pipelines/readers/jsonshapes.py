@@ -21,6 +21,7 @@ Plain = dict[str, Any]
 DEEPEST = 50  # objects inside objects
 SPACE = re.compile(r"[ \t\n\r]*")
 FILLED = re.compile(rb"[^\n]+")
+PARSE = json.JSONDecoder().raw_decode
 
 
 def responses(
@@ -91,7 +92,7 @@ def _objects(value: Any) -> list[Plain]:
 
 
 def _line_by_line(path: Path, chunks: Iterator[bytes]) -> Iterator[Any]:
-    """What each line holds; a line that holds no JSON as None, which is refused as a row."""
+    """The object on each line; a line that holds none as None, which is refused as a row."""
     held = b""
     for chunk in chain(chunks, [b"\n"]):
         end = chunk.rfind(b"\n") + 1
@@ -101,11 +102,19 @@ def _line_by_line(path: Path, chunks: Iterator[bytes]) -> Iterator[Any]:
         if end:
             for line in FILLED.findall(held):  # many lines may be empty: none of them is looked at here
                 if not line.isspace():
-                    try:
-                        yield json.loads(line)
-                    except (ValueError, RecursionError):
-                        yield None
+                    yield _object_in(line)
             held = chunk[end:]
+
+
+def _object_in(line: bytes) -> Plain | None:
+    text = line.decode().strip(" \t\ufeff")  # a mark stands here where files were put behind each other
+    if not text.startswith("{"):
+        return None
+    try:
+        value, end = PARSE(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if end == len(text) else None
 
 
 def _one_by_one(path: Path, chunks: Iterator[bytes], form: Json | QualtricsJson | SurveyMonkeyJson) -> Iterator[Any]:
@@ -143,7 +152,6 @@ class Scanner:
         self.path, self.chunks = path, chunks
         self.text, self.at = "", 0
         self.decode = codecs.getincrementaldecoder("utf-8")().decode
-        self.parse = json.JSONDecoder().raw_decode
 
     def more(self) -> bool:
         """Read on, at least as much again as is held."""
@@ -177,7 +185,7 @@ class Scanner:
         self.next()
         while True:
             try:
-                value, end = self.parse(self.text, self.at)
+                value, end = PARSE(self.text, self.at)
             except RecursionError:
                 raise self.broken() from None
             except ValueError:

@@ -4,7 +4,6 @@ import datetime as dt
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -14,7 +13,7 @@ from typing import Any
 from pipelines.errors import DeliveryRefused, listed
 from pipelines.formats import Sheet
 from pipelines.readers import headings
-from pipelines.readers.archive import Limit, seekable
+from pipelines.readers.archive import DAMAGED, Limit, seekable
 from pipelines.readers.text import BLOCK, Tally, Text, feeding, parsed, rows_as_text, said_plainly
 from pipelines.readers.values import moment, number, span
 
@@ -95,7 +94,7 @@ def _check(path: Path, file: io.BufferedIOBase) -> None:
                         f"{path.name}: a sheet spans more than {MOST_CELLS:,} cells; remove what stands far from the "
                         "data, or deliver it as CSV."
                     )
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError, OSError):
+    except (*DAMAGED, OSError):
         raise _unreadable(path) from None
     file.seek(0)
 

@@ -63,21 +63,23 @@ def _share_end(side: int, share: Any, se: Any, df: Any, n: Any) -> Any:
 
     On the logit scale: L = ln(p / (1 - p)) with se / (p (1 - p)), turned back. With fewer than five
     effective answers on either side (n_eff = p (1 - p) / se^2), or none, Wilson's interval on n_eff;
-    where p is 0 or 1 and se therefore 0, on n (Kish). Source: Korn and Graubard 1999; Wilson 1927.
+    where p is 0 or 1 and se therefore 0, on n (Kish). Any other share without error, such as
+    that of all organisations there are, is its own interval. Source: Korn and Graubard 1999; Wilson 1927.
     """
     import numpy as np
     from scipy.special import stdtrit
 
     t, p, e = stdtrit(df, 0.975), share / 100, se / 100
     with np.errstate(divide="ignore", invalid="ignore"):
-        n_effective = np.where(e > 0, p * (1 - p) / e**2, n)
+        n_effective = np.where((p == 0) | (p == 1), n, p * (1 - p) / e**2)
         few = n_effective * np.minimum(p, 1 - p) < 5
         logit = np.log(p / (1 - p)) + side * t * e / (p * (1 - p))
         middle = p + t**2 / (2 * n_effective)
         half = t * np.sqrt(p * (1 - p) / n_effective + t**2 / (4 * n_effective**2))
         wilson = (middle + side * half) / (1 + t**2 / n_effective)
         end = np.where(few, np.clip(wilson, 0, 1), 1 / (1 + np.exp(-logit)))
-    return 100 * np.where((p == 0) & (side < 0), 0, np.where((p == 1) & (side > 0), 1, end))
+    end = 100 * np.where((p == 0) & (side < 0), 0, np.where((p == 1) & (side > 0), 1, end))
+    return np.minimum(end, share) if side < 0 else np.maximum(end, share)  # where they are the same, to the last bit
 
 
 TOLERANCE = 1e-4  # of inverse_matrix

@@ -35,7 +35,7 @@
 -- @column ci_low                    DOUBLE  | Lower end of the 95 % interval of value for the declared sampling unit, by ci_method.
 -- @column ci_high                   DOUBLE  | Upper end of the 95 % interval of value for the declared sampling unit, by ci_method.
 -- @column ci_method                 VARCHAR | How the interval was made: t (value -+ t(df) se), logit or wilson (shares); with _cr2 it uses se_cr2 and df_cr2 for se and df.
--- @column se_cr2                    DOUBLE  | Standard error corrected for few or uneven organisations: V = sum z_i^2 / (1 - W_i / W). NULL where respondents or strata were sampled.
+-- @column se_cr2                    DOUBLE  | Standard error corrected for few or uneven organisations: V = (1 - f) sum z_i^2 / (1 - W_i / W). NULL where respondents or strata were sampled.
 -- @column df_cr2                    DOUBLE  | Degrees of freedom of se_cr2 by Satterthwaite (Bell and McCaffrey 2002).
 -- @column design_effect             DOUBLE  | se^2 over the variance of a simple random sample of as many answers.
 -- @column obs_status                VARCHAR | u: low reliability, fewer than ten effective organisations or thirty respondents; m: no valid answer; NULL: neither.
@@ -85,7 +85,7 @@ contribution AS (
         ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
             = (part.monitor_code, part.audience_code, part.period_code)
 ),
-total AS (
+summed AS (
     SELECT
         monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
         sum(n_answers) AS n_answers, sum(n_dont_know) AS n_dont_know, sum(n_blank) AS n_blank,
@@ -93,15 +93,24 @@ total AS (
         sum(n_promoters) AS n_promoters, sum(n_detractors) AS n_detractors,
         sum(sum_w_promoters)::DOUBLE AS w_promoters, sum(sum_w_detractors)::DOUBLE AS w_detractors,
         count(*) FILTER (n_answers > 0) AS n_organisations,
-        sum(sum_w)::HUGEINT AS w, sum(sum_wy)::HUGEINT AS t, sum(sum_wyy)::DOUBLE AS wyy, sum(sum_w2)::DOUBLE * 1000 AS w2,
+        sum(sum_w)::HUGEINT AS w, sum(sum_wy)::HUGEINT AS t, sum(sum_wyy)::HUGEINT AS wyy, sum(sum_w2)::DOUBLE * 1000 AS w2,
         -- squares of what each respondent holds: within an organisation, and over all of them
-        sum(sum_ww)::DOUBLE AS ww, sum(sum_wt)::DOUBLE AS wt, sum(sum_tt)::DOUBLE AS tt,
-        sum(cross_ww)::DOUBLE AS cross_ww, sum(cross_wt)::DOUBLE AS cross_wt, sum(cross_tt)::DOUBLE AS cross_tt,
+        sum(sum_ww)::HUGEINT AS ww, sum(sum_wt)::HUGEINT AS wt, sum(sum_tt)::HUGEINT AS tt,
+        sum(cross_ww)::HUGEINT AS cross_ww, sum(cross_wt)::HUGEINT AS cross_wt, sum(cross_tt)::HUGEINT AS cross_tt,
         max(sum_w)::DOUBLE AS largest_w,
         sum(sum_wy::DOUBLE / sum_w::DOUBLE ORDER BY organisation_code) FILTER (sum_w > 0)
             / count(*) FILTER (sum_w > 0) AS r_equal
     FROM contribution
     GROUP BY ALL
+),
+total AS (
+    -- c: the whole score next to R, and d = R - c. Squares are taken about c in whole numbers first: sum (y - R)^2 of
+    -- answers that are all alike is then 0, and not what is left when large numbers cancel
+    SELECT
+        *,
+        CASE WHEN w > 0 THEN round(t::DOUBLE / w::DOUBLE)::HUGEINT ELSE 0 END AS c,
+        CASE WHEN w > 0 THEN (t - c * w)::DOUBLE / w::DOUBLE END AS d
+    FROM summed
 ),
 whole AS (
     -- everybody who answered the measure: the sample of respondents that a domain is a part of
@@ -116,8 +125,8 @@ part AS (
         part.sum_w::DOUBLE / total.w::DOUBLE AS h,
         (part.sum_wy::HUGEINT * total.w - total.t * part.sum_w::HUGEINT)::DOUBLE / total.w::DOUBLE / total.w::DOUBLE AS z,
         greatest(
-            part.sum_tt::DOUBLE - 2 * (total.t::DOUBLE / total.w::DOUBLE) * part.sum_wt::DOUBLE
-            + (total.t::DOUBLE / total.w::DOUBLE) ** 2 * part.sum_ww::DOUBLE, 0
+            (part.sum_tt::HUGEINT - 2 * c * part.sum_wt::HUGEINT + c * c * part.sum_ww::HUGEINT)::DOUBLE
+            - 2 * d * (part.sum_wt::HUGEINT - c * part.sum_ww::HUGEINT)::DOUBLE + d * d * part.sum_ww::DOUBLE, 0
         ) / total.w::DOUBLE / total.w::DOUBLE AS s,
         CASE WHEN part.sum_w > 0 THEN part.sum_wy::DOUBLE / part.sum_w::DOUBLE - total.r_equal END AS off_equal,
         everywhere.n_respondents AS n_everywhere,
@@ -170,7 +179,7 @@ spread AS (
         sum(v_participants ORDER BY stratum_code) AS v_participants,
         sum(sum_ww ORDER BY stratum_code) AS sum_ww,
         sum(sum_off ORDER BY stratum_code) AS sum_off,
-        max(sum_zz_cr2) AS v_cr2,
+        max((1 - f) * sum_zz_cr2) AS v_cr2,
         max(1 / (sum_hh + sum_q * sum_q - sum_qq)) AS df_cr2  -- of use where there is one stratum only
     FROM stratum
     GROUP BY ALL
@@ -194,8 +203,13 @@ joined AS (
 clustered AS (
     SELECT
         *,
-        greatest(tt - 2 * r * wt + r * r * ww, 0) / w::DOUBLE / w::DOUBLE AS s_within,
-        (cross_tt - 2 * r * cross_wt + r * r * cross_ww) / w::DOUBLE / w::DOUBLE AS s_cross
+        greatest(
+            (tt - 2 * c * wt + c * c * ww)::DOUBLE - 2 * d * (wt - c * ww)::DOUBLE + d * d * ww::DOUBLE, 0
+        ) / w::DOUBLE / w::DOUBLE AS s_within,
+        (
+            (cross_tt - 2 * c * cross_wt + c * c * cross_ww)::DOUBLE
+            - 2 * d * (cross_wt - c * cross_ww)::DOUBLE + d * d * cross_ww::DOUBLE
+        ) / w::DOUBLE / w::DOUBLE AS s_cross
     FROM joined
 ),
 varied AS (
@@ -229,11 +243,12 @@ estimated AS (
         END AS se_cr2,
         CASE WHEN by_organisation AND strata IS NULL AND n_organisations > 1 THEN df_cr2 END AS df_of_cr2,
         CASE
-            WHEN by_organisation AND n_respondents > n_organisations THEN sqrt(v_participants) / step
+            WHEN by_organisation AND n_respondents + n_elsewhere > n_organisations THEN sqrt(v_participants) / step
             WHEN NOT by_organisation AND n_respondents > 1 THEN sqrt(v_respondents) / step
         END AS se_participants,
         CASE
-            WHEN by_organisation AND n_respondents > n_organisations THEN n_respondents + n_elsewhere - n_organisations
+            WHEN by_organisation AND n_respondents + n_elsewhere > n_organisations
+            THEN n_respondents + n_elsewhere - n_organisations
             WHEN NOT by_organisation AND n_respondents > 1 THEN n_respondents - 1
         END AS df_participants,
         CASE WHEN by_organisation THEN r_equal / step END AS value_equal,
@@ -243,7 +258,10 @@ estimated AS (
         END AS se_equal,
         CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / w2 END AS n_kish,
         CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / sum_ww END AS n_effective,
-        CASE WHEN n_answers > 1 THEN (wyy / w::DOUBLE - r * r) / (n_answers - 1) / step / step END AS v_simple
+        CASE
+            WHEN n_answers > 1
+            THEN ((wyy - 2 * c * t + c * c * w)::DOUBLE / w::DOUBLE - d * d) / (n_answers - 1) / step / step
+        END AS v_simple
     FROM varied
 ),
 chosen AS (

@@ -73,20 +73,28 @@ inside AS (
     SELECT
         member.domain, held.sample, held.organisation_code, held.cell_code, any_value(held.f) AS f, any_value(held.g) AS g,
         sum(held.sum_w)::DOUBLE AS w, sum(held.sum_wy)::DOUBLE AS t,
+        sum(held.sum_w) AS exact_w, sum(held.sum_wy) AS exact_t,
         sum(held.sum_w2)::DOUBLE AS w2, sum(held.sum_w2y)::DOUBLE AS w2y, sum(held.sum_w2yy)::DOUBLE AS w2yy
     FROM held
     JOIN member USING (sample, sector_code, channel_code)
     GROUP BY ALL
 ),
 total AS (
+    -- c: the whole score next to R without weighting. R is c and what weighting adds, so that answers that are all alike
+    -- have just their score: a share of 100 stays 100
     SELECT
-        domain, sample, w, t / w AS r, w * w / w2 AS n_kish
+        domain, sample, w, c + t / w AS r, w * w / w2 AS n_kish
     FROM (
         SELECT
-            domain, sample,
-            sum(f * w ORDER BY organisation_code, cell_code) AS w, sum(f * t ORDER BY organisation_code, cell_code) AS t,
+            domain, sample, c,
+            sum(f * w ORDER BY organisation_code, cell_code) AS w,
+            sum(f * (t - c * w) ORDER BY organisation_code, cell_code) AS t,
             1000 * sum(f * f * w2 ORDER BY organisation_code, cell_code) AS w2
-        FROM inside
+        FROM (
+            SELECT *, round((sum(exact_t) OVER of_domain)::DOUBLE / (sum(exact_w) OVER of_domain)::DOUBLE) AS c
+            FROM inside
+            WINDOW of_domain AS (PARTITION BY domain)
+        )
         GROUP BY ALL
     )
 ),

@@ -312,6 +312,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: works on the exports at their published size")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.option.markexpr == "not oracle":
+        terminalreporter.write_line("Not run: the live comparison with R (needs Rscript); python -m pytest -m oracle")
+
+
 @pytest.fixture(autouse=True)
 def _no_leftover_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [n for n in os.environ if n.startswith("MEETLAT_")]:

@@ -1,0 +1,182 @@
+"""The estimates against R's package survey, stored: each case goes through the whole pipeline as a user's own source.
+
+Every case is a monitor of its own, so that one refresh answers all. How the expected values were made is told in
+`tests/cases/README.md`; the live comparison with R is in `test_oracle.py`.
+"""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import Once, Place
+from designs import Design, Organisation, write_raw
+
+CASES = Path(__file__).with_name("cases")
+NAMES = sorted(path.stem for path in CASES.glob("*.json") if not path.stem.endswith("_expected"))
+CASE1 = json.loads((CASES / "case1_expected.json").read_text())
+KEY = ("sector_code", "channel_code", "measure_code")
+QUANTILES = ("p10", "p25", "p50", "p75", "p90")
+TOLERANCE = 1e-9  # relative
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def expected(name: str) -> dict[str, Any]:
+    case: dict[str, Any] = json.loads((CASES / f"{name}.json").read_text())
+    return case
+
+
+def stored(name: str) -> Design:
+    contract, rows = expected(name)["contract"], read(CASES / f"{name}.csv")
+    return Design(
+        name,
+        [Organisation(*seen) for seen in {(r["organisation"], r["sector"], r["size"]) for r in rows}],
+        rows,
+        contract["questions"],
+        contract["sampling_unit"],
+        contract["strata"],
+        contract["sampled_from"],
+        named=tuple(contract["columns"]),
+    )
+
+
+def case1() -> list[Design]:
+    """Case 1 as four designs: as it is, by sector with and without the lonely organisation, and of forty."""
+    rows = [
+        {"response": r["respondent_id"], "organisation": r["org_id"].lower()}
+        | {c: r[c] for c in ("sector", "channel", "grade", "weight")}
+        for r in read(CASES / "case1_grades.csv")
+    ]
+    plain = Design(
+        "case1",
+        [Organisation(*seen) for seen in {(r["organisation"], r["sector"]) for r in rows}],
+        rows,
+        {"grade": "grade"},
+        named=("response", "organisation", "channel", "weight"),
+    )
+    return [
+        plain,
+        replace(plain, name="case1_strata", strata="sector"),
+        replace(plain, name="case1_without", strata="sector", rows=[r for r in rows if r["sector"] != "insurer"]),
+        replace(plain, name="case1_finite", sampled_from={"all": 40}),
+    ]
+
+
+@pytest.fixture(scope="session")
+def place(once: Once) -> Place:
+    """The release of all cases. Only to look at."""
+
+    def make(folder: Path) -> None:
+        write_raw(folder / "raw", [*map(stored, NAMES), *case1()])
+        Place(folder).refresh()
+
+    return Place(once("cases", make))
+
+
+Rows = dict[tuple[str, ...], dict[str, Any]]
+
+
+def published(place: Place, monitor: str) -> Rows:
+    """The rows of a monitor by sector, channel and measure, with their quantiles."""
+    with duckdb.connect(str(place.current / "benchmark.duckdb"), read_only=True) as con:
+        result = con.execute("SELECT * FROM mart.measure_score WHERE monitor_code = $1", [monitor])
+        names = [column[0] for column in result.description]
+        found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        columns = ", ".join((*KEY, "quantile_code"))
+        quantiles = con.execute(
+            f"SELECT {columns}, value FROM mart.score_quantile WHERE monitor_code = $1", [monitor]
+        ).fetchall()
+    rows = {tuple(row[k] for k in KEY): row for row in found}
+    assert len(rows) == len(found) > 0
+    for *key, code, value in quantiles:
+        rows[tuple(key)][code] = value
+    return rows
+
+
+def near(value: float) -> Any:
+    return pytest.approx(value, rel=TOLERANCE, abs=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_case(place: Place, name: str) -> None:
+    rows, case = published(place, name), expected(name)
+    assert case["made_with"]["survey"]
+    wrong = []
+    for row in case["expected"]:
+        key = tuple(row[k] for k in KEY)
+        for column, value in row.items():
+            if column in KEY:
+                continue
+            ours = rows[key][column]
+            exact = value is None or isinstance(value, str) or column in QUANTILES
+            if not (ours == value if exact else ours == near(value)):
+                wrong.append((key, column, ours, value))
+    assert not wrong, "key, column, ours, R's:\n" + "\n".join(map(str, wrong))
+
+
+# --- case 1 --------------------------------------------------------------------------------------
+
+
+def agrees(row: dict[str, Any], expected: dict[str, Any], target: str = "") -> None:
+    """Estimate, error, degrees of freedom and interval, of this target."""
+    names = {"est": "value", "se": "se", "df": "df", "lo": "ci_low", "hi": "ci_high"}
+    for key, column in names.items():
+        if target == "_participants" and key == "est":
+            assert row["value"] == near(expected["est"])
+        elif target == "_organisations_equal" and key == "df":
+            assert expected["df"] == row["n_organisations"] - 1
+        else:
+            assert row[column + target] == near(expected[key]), column
+    for key, column in {"n": "n_answers", "n_org": "n_organisations", "n_eff_kish": "n_kish"}.items():
+        if key in expected:
+            assert row[column] == near(expected[key]), column
+
+
+def test_only_the_respondents_are_random(place: Place) -> None:
+    rows = published(place, "case1")
+    agrees(rows["all", "all", "grade"], CASE1["participants_only"], "_participants")
+    for channel, expected in CASE1["participants_only_by_channel"].items():
+        agrees(rows["all", channel, "grade"], expected, "_participants")
+
+
+def test_every_organisation_counts_once(place: Place) -> None:
+    agrees(published(place, "case1")["all", "all", "grade"], CASE1["mean_of_org_means"], "_organisations_equal")
+
+
+def test_design_effect_and_kish(place: Place) -> None:
+    row = published(place, "case1")["all", "all", "grade"]
+    assert row["design_effect"] == near(CASE1["deff_replace"])
+    assert row["n_kish"] == near(CASE1["kish"]["n_eff"])
+    assert row["n_answers"] / row["n_kish"] == near(CASE1["kish"]["deff_w"])
+    assert row["se"] ** 2 / row["design_effect"] * row["n_answers"] == near(CASE1["wtd_variance_svyvar"])
+
+
+def test_a_stratum_of_one_organisation(place: Place) -> None:
+    """It is centred at the grand mean, as R's "adjust" does; "remove" and "average" are other conventions."""
+    agrees(published(place, "case1_strata")["all", "all", "grade"], CASE1["stratified_total_lonely_adjust"])
+
+
+@pytest.mark.parametrize("monitor", ("case1_strata", "case1_without"))
+def test_sectors_as_strata(place: Place, monitor: str) -> None:
+    """A sector that is a stratum does not depend on the others."""
+    rows = published(place, monitor)
+    for sector, expected in CASE1["by_sector_stratified"].items():
+        agrees(rows[sector, "all", "grade"], expected)
+
+
+def test_strata_without_the_lonely_organisation(place: Place) -> None:
+    rows = published(place, "case1_without")
+    agrees(rows["all", "all", "grade"], CASE1["stratified_total_without_insurer"])
+    for channel, expected in CASE1["by_channel_stratified_without_insurer"].items():
+        agrees(rows["all", channel, "grade"], expected)
+
+
+def test_fourteen_of_forty_organisations(place: Place) -> None:
+    agrees(published(place, "case1_finite")["all", "all", "grade"], CASE1["clustered_weighted_fpc40"])

@@ -8,6 +8,8 @@ import itertools
 import json
 import random
 import struct
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -779,6 +781,20 @@ def test_stata(tmp_path: Path) -> None:
 def test_statistics_that_are_refused(tmp_path: Path, sav: Path, kind: str) -> None:
     refused(put(tmp_path, "y", b"a;b\n1;2\n" * 100), {"kind": kind}, "not an? (SPSS|Stata) file")
     refused(put(tmp_path, "z", sav.read_bytes()[:200]), {"kind": kind}, "not an? (SPSS|Stata) file")
+
+
+def test_a_file_that_crashes_its_library(sav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that reads it dies; nothing else does, and a fault of ours is no fault of the file."""
+    code = "import os, sys; os.write(int(sys.argv[1]), bytes(3)); os.kill(os.getpid(), 11)"
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda args, **more: popen([sys.executable, "-c", code, args[3]], **more))
+    refused(sav, {"kind": "spss"}, "damaged so that reading it fails")
+    code = "from pipelines.readers import aside; aside.answer(lambda _: 1 / 0)"
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda args, **more: popen([sys.executable, "-c", code, *args[3:]], **more)
+    )
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        read(sav, {"kind": "spss"})
 
 
 def test_parquet(tmp_path: Path) -> None:

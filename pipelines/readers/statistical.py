@@ -1,11 +1,13 @@
 """SPSS and Stata files. Values are codes; what was missing for a reason keeps the code of that reason.
 
+The library crashes on some damaged files, so it runs in a process of its own: this module, run as a program.
 The file is read some rows at a time. Dates are counted by us: the library fails on a date that Python
 does not know. Texts are decoded by us: the library ends a text at the first byte that it cannot decode,
 without a word, so it is told that every byte is a character.
 """
 
 import datetime as dt
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 from pipelines.errors import DeliveryRefused
 from pipelines.formats import Spss, Stata
-from pipelines.readers import headings
+from pipelines.readers import aside, headings
 from pipelines.readers.archive import Limit, is_packed, seekable
 from pipelines.readers.text import Tally, Text, feeding, parsed, rows_as_text, said_plainly
 from pipelines.readers.values import moment, number, span
@@ -34,6 +36,17 @@ Write = Callable[[Value], str | None]  # from a value to its text
 
 @contextmanager
 def open_text(path: Path, form: Spss | Stata, decimal: str) -> Iterator[Text]:
+    request = {"path": str(path), "form": form.model_dump(), "decimal": decimal, "rows": MOST_ROWS}
+    with aside.asking("pipelines.readers.statistical", request, path) as answer:
+        columns = json.loads(next(answer))
+        with feeding(answer, Tally('"'), path) as feed:
+            yield Text(columns, parsed(feed.file, len(columns)), feed.tally.total)
+
+
+def _answer(request: dict[str, Any]) -> Iterator[bytes]:
+    """The columns as JSON, then the rows as text."""
+    path, decimal = Path(request["path"]), request["decimal"]
+    form = (Spss if request["form"]["kind"] == "spss" else Stata)(**request["form"])
     encoding = form.encoding or _read(path, form, metadataonly=True)[1].file_encoding or "utf-8"
     decode = _decoder(path, encoding)
     meta = _read(path, form, BYTES, metadataonly=True)[1]
@@ -42,15 +55,16 @@ def open_text(path: Path, form: Spss | Stata, decimal: str) -> Iterator[Text]:
         raise DeliveryRefused(f"{path.name} has no variables; have it exported again.")
     if len(set(meta.column_names)) < len(meta.column_names):
         raise DeliveryRefused(f"{path.name} has two variables with the same name; rename one of them.")
-    columns = headings.unique([headings.cleaned(decode(name)) for name in meta.column_names])
-    with feeding(rows_as_text(path, _rows(path, form, meta, decimal, decode)), Tally('"'), path) as feed:
-        yield Text(columns, parsed(feed.file, len(columns)), feed.tally.total)
-
-
-def _rows(path: Path, form: Spss | Stata, meta: Any, decimal: str, decode: Decode) -> Iterator[list[str | None]]:
+    yield json.dumps(headings.unique([headings.cleaned(decode(name)) for name in meta.column_names])).encode()
     writers = [(name, _writer(name, form, meta, decimal, decode)) for name in meta.column_names]
+    yield from rows_as_text(path, _rows(path, form, meta, writers, request["rows"]))
+
+
+def _rows(
+    path: Path, form: Spss | Stata, meta: Any, writers: list[tuple[str, Write]], most: int
+) -> Iterator[list[str | None]]:
     width = sum(max(8, size) for size in meta.variable_storage_width.values())
-    step, limit, start = max(1, min(MOST_ROWS, HELD // width)), Limit(path), 0
+    step, limit, start = max(1, min(most, HELD // width)), Limit(path), 0
     while True:
         table, _ = _read(path, form, BYTES, row_offset=start, row_limit=step)
         cells = [list(map(write, table[name])) for name, write in writers]
@@ -92,7 +106,9 @@ def _read(path: Path, form: Spss | Stata, encoding: str | None = None, **options
                 output_format="dict",
                 **options,
             )
-        except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, UnicodeError):
+        except (OSError, MemoryError):
+            raise
+        except Exception:  # of many kinds, and none tells more
             raise DeliveryRefused(f"{path.name} is not {file} file that can be read; have it exported again.") from None
 
 
@@ -144,3 +160,7 @@ def _stata_time(shown: str) -> Callable[[float], str] | None:
     if shown.startswith(("%td", "%-td", "%d", "%-d")):
         return lambda days: (STATA_START + dt.timedelta(days=days)).date().isoformat()
     return None
+
+
+if __name__ == "__main__":
+    aside.answer(_answer)

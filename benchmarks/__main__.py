@@ -1,6 +1,7 @@
 """Benchmarks from the command line.
 
 python -m benchmarks staging --rows 1000000 --repeats 3
+python -m benchmarks coverage --runs 4000
 """
 
 import argparse
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import staging
+from benchmarks import coverage, staging
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    which = parser.add_subparsers(required=True)
+    which = parser.add_subparsers(required=True, dest="which")
     one = which.add_parser("staging", help="a CSV delivery to staged Parquet, beside a bare COPY")
     one.add_argument("--rows", type=int, default=1_000_000, help="about 105 bytes each")
     one.add_argument("--repeats", type=int, default=3)
@@ -26,7 +27,12 @@ def main() -> None:
     one.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "meetlat-benchmarks")
     one.add_argument("--json", type=Path, help="write every measurement to this file too")
     one.add_argument("--markdown", type=Path, help="write the table to this file too")
+    two = which.add_parser("coverage", help="how often the 95 %% interval holds the true value")
+    two.add_argument("--runs", type=int, default=4_000, help="surveys per design")
     asked = parser.parse_args()
+    if asked.which == "coverage":
+        print(coverage.table(coverage.run(asked.runs)))
+        return
     of = staging.Exports(asked.cache, asked.rows, asked.encoding, asked.packed)
     results = staging.run(of, asked.repeats, asked.only)
     about = f"{of}; {staging.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.special import ndtr
 
-from pipelines import models, settings
+from pipelines import models, plan, settings
 from pipelines.engine import quoted
 
 CENTRE, BETWEEN, WITHIN = 7.0, 0.5, 1.5  # mean, sd of organisations, sd of respondents within one
@@ -124,10 +124,14 @@ def estimated(counts: pa.Table, runs: int) -> list[tuple[float | None, ...]]:
 
         def write(name: str, table: pa.Table | None = None) -> None:
             made[name] = [folder / f"{name}.parquet"]
-            columns = {c.name: c.type for c in every[name].columns} if name in every else {}
+            columns = (
+                ", ".join(f"{c.name} {c.type}" for c in every[name].columns)
+                if name in every
+                else plan.bare_tables()[name]
+            )
             with duckdb.connect() as con:
                 if table is None:
-                    con.execute(f"CREATE TABLE filled ({', '.join(f'{n} {t}' for n, t in columns.items())})")
+                    con.execute(f"CREATE TABLE filled ({columns})")
                     for row in rows.get(name, []):
                         names = ", ".join(row)
                         con.execute(
@@ -148,11 +152,6 @@ def estimated(counts: pa.Table, runs: int) -> list[tuple[float | None, ...]]:
                 (folder / name).mkdir()
                 models.run(settings.load(), every[name], {u: made[u] for u in every[name].upstreams}, folder / name)
                 made[name] = [folder / name / "data.parquet"]
-            elif name == "reference.sampled_from":
-                empty = pa.schema(
-                    [(c, pa.string()) for c in ("monitor_code", "audience_code", "stratum_code", "organisations")]
-                )
-                write(name, empty.empty_table())
             else:
                 write(name)
 

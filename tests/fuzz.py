@@ -26,6 +26,7 @@ import os
 import random
 import re
 import resource
+import signal
 import struct
 import sys
 import tempfile
@@ -37,11 +38,12 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import xlsxwriter
@@ -51,13 +53,16 @@ from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery
 from pipelines.errors import DeliveryRefused
 from pipelines.judging import cells
+from pipelines.readers import sheet as sheet_reader
+from pipelines.readers import text as text_reader
 from pipelines.samples import twins
-from pipelines.settings import load
+from pipelines.settings import Settings, load
 from pipelines.staging import stage
 
 SECONDS = 30.0  # a case may take no longer
 GENERATING = 120.0  # nor may the writing of its delivery, or the start of the process
 MEMORY = 2 << 30  # bytes that staging may hold at most
+UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says about memory
 LONGEST_SENTENCE = 1_000  # characters: more is no sentence that anybody reads
 ROWS = 30
 KEY = b"0f" * 32
@@ -509,13 +514,18 @@ def insert_nuls(rng: random.Random, data: bytes, shape: Shape) -> bytes:
 
 
 def insert_much(rng: random.Random, data: bytes, shape: Shape) -> bytes:
-    """A cell of 10 MB, a line longer than any may be, or very many rows that do not fit."""
+    """A cell of 10 MB, or a line longer than any may be."""
     place = rng.randrange(len(data) + 1)
-    unit = rng.choice(
-        [b"7", b"x", b"\xc3\xa9", b"[", b'{"a":', b'""', b";", b",", b"\n", b"\r", b" ", b'"\n', b"x\n", b"x;x,x\t\n",
-         b'"x"y;\n', b"{}\n", b'{"a":1},', b'"a":1,']
-    )  # fmt: skip
+    unit = rng.choice([b"7", b"x", b"\xc3\xa9", b"[", b'{"a":', b'""', b";", b",", b"\n", b"\r", b" ", b'"\n'])
     return data[:place] + unit * ((rng.choice([1, 10, 10, 20]) << 20) // len(unit)) + data[place:]
+
+
+def insert_rows(rng: random.Random, data: bytes, shape: Shape) -> bytes:
+    """Very many rows, few of which fit."""
+    places = [place.end() for place in re.finditer(rb"\r?\n|\r|\{", data[:100_000])] or [0]
+    place = rng.choice(places)
+    row = rng.choice([b"x\n", b";;\n", b"x;x,x\t\n", b'"x"y;\n', b"{}\n", b'{"a":1},', b'"a":1,', data[place:][:200]])
+    return data[:place] + row * rng.choice([1_000, 50_000, 500_000 if len(row) < 20 else 9_000]) + data[place:]
 
 
 def lone_quotes(rng: random.Random, data: bytes, shape: Shape) -> bytes:
@@ -565,8 +575,8 @@ def _others() -> list[bytes]:
 
 
 BYTES: list[Damage] = [
-    cut, cut, flip, flip, flip, duplicate_block, delete_block, delete_block, insert_nuls, insert_much, lone_quotes,
-    odd_bytes, odd_bytes, line_ends, other_encoding, lines_swapped, something_else,
+    cut, cut, flip, flip, flip, duplicate_block, delete_block, delete_block, insert_nuls, insert_much, insert_rows,
+    lone_quotes, odd_bytes, odd_bytes, line_ends, other_encoding, lines_swapped, something_else,
 ]  # fmt: skip
 
 
@@ -706,6 +716,7 @@ class Case:
     data: bytes
     damage: list[str]
     rows: int | None  # how many rows must be read if it is staged; None: nobody knows
+    block: int = 0  # bytes that are read at a time, so that a small delivery too is read in many pieces; 0: as always
 
 
 def make(seed: int, number: int) -> Case:
@@ -743,11 +754,13 @@ def make(seed: int, number: int) -> Case:
         damage.append(harm.__name__)
         data, count = harm(rng, data, shape), None
     name = f"fuzz_2021{shape.suffix}"
+    block = rng.choice([0, 97, 1_009]) if len(data) < 50_000 else 0
     pack = rng.random()
     if pack < 0.25:
         packing = rng.choices([as_gzip, as_zip, odd_zip, bomb], [4, 4, 3, 2])[0]
         damage.append(packing.__name__)
         name, data = packing(rng, name, data)
+        block = 0 if packing is bomb else block
         if packing is not as_zip:
             count = None
         if rng.random() < 0.2:
@@ -756,7 +769,7 @@ def make(seed: int, number: int) -> Case:
             data, count = harm(rng, data, shape), None
     if set(damage) & {"many_columns", "big_cell", "odd_cells", "formulas", "other_headings", "headings_repeated"}:
         count = None  # a cell may have been too much for the format, or made of line ends
-    return Case(shape, name, data, damage, count)
+    return Case(shape, name, data, damage, count, block)
 
 
 def run(case: Case, folder: Path) -> tuple[str, list[str], float, int]:
@@ -770,11 +783,13 @@ def run(case: Case, folder: Path) -> tuple[str, list[str], float, int]:
     agreed, measures = _contract(case.shape.name), _measures()
     gc.collect()
     files, threads = _open_files(), set(threading.enumerate())
+    children = _ended_children()
     _forget_peak()
     began = time.monotonic()
     facts: dict[str, Any] = {}
     try:
-        facts = stage(load(), delivery, agreed, measures, KEY, into)
+        with _read_by(case.block, len(case.data)) as settings:
+            facts = stage(settings, delivery, agreed, measures, KEY, into)
         came, faults = "staged", list[str]()
     except DeliveryRefused as refused:
         came, faults = f"refused: {refused}", list(unclear(str(refused), case.name))
@@ -783,11 +798,15 @@ def run(case: Case, folder: Path) -> tuple[str, list[str], float, int]:
     except Exception:
         came, faults = "raised", [traceback.format_exc()]
     seconds, peak = time.monotonic() - began, _peak()
+    if _ended_children() > children:  # one of them held more than any before
+        peak += _ended_children()
     gc.collect()
     if left := [file for handle, file in _open_files().items() if files.get(handle) != file]:
         faults.append(f"left open: {left}")
     if left := [thread.name for thread in threading.enumerate() if thread not in threads]:
         faults.append(f"left running: {left}")
+    with suppress(ChildProcessError):  # raised where there is none
+        faults.append(f"left a process running: {os.waitpid(-1, os.WNOHANG)}")
     if facts:
         faults += unbalanced(into, facts, agreed, measures, case.rows)
     if seconds > SECONDS:
@@ -800,6 +819,19 @@ def run(case: Case, folder: Path) -> tuple[str, list[str], float, int]:
     }:
         faults.append("left files beside the delivery")
     return came, faults, seconds, peak
+
+
+@contextmanager
+def _read_by(block: int, size: int) -> Iterator[Settings]:
+    """Settings to stage with: in one piece, or in several side by side, each of several blocks."""
+    if not block:
+        yield replace(load(), threads=1)
+        return
+    with ExitStack() as changes:
+        changes.enter_context(patch.object(text_reader, "BLOCK", block))
+        changes.enter_context(patch.object(sheet_reader, "BLOCK", block))
+        changes.enter_context(patch.object(text_reader, "PIECE", size // 4))
+        yield replace(load(), threads=2)
 
 
 @functools.cache
@@ -905,18 +937,34 @@ def _forget_peak() -> None:
 
 def _peak() -> int:
     """The most memory that this process held since the last reset; since its start where that cannot be reset."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return _memory("self", "VmHWM") or own
+    return _memory("self", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+
+def _ended_children() -> int:
+    """The most memory that one of the processes held that this one started, and that have ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * UNIT
+
+
+def _family(process: int) -> list[int]:
+    """A process and those that it started, as long as they live."""
+    family = [process]
+    for one in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, parent = one.parent.name, one.read_text().rpartition(")")[2].split()[1]
+            if int(parent) == process:
+                family.append(int(number))
+    return family
 
 
 def _held(process: int) -> int:
     """The memory that a process holds now, its files in memory included."""
-    unpacked = 0
+    held = 0
     with suppress(OSError):
+        held += _memory(process, "VmRSS")
         for handle, file in _open_files(process).items():
             if file.startswith("/memfd:"):
-                unpacked += Path(f"/proc/{process}/fd/{handle}").stat().st_size
-    return _memory(process, "VmRSS") + unpacked
+                held += Path(f"/proc/{process}/fd/{handle}").stat().st_size
+    return held
 
 
 def _memory(process: int | str, what: str) -> int:
@@ -951,7 +999,7 @@ Work = Callable[[Connection, int], None]
 
 def _work(pipe: Connection, seed: int) -> None:
     """The process in which cases are staged: gets numbers, tells when staging starts and what came of it."""
-    os.environ["MEETLAT_THREADS"] = "1"
+    os.setsid()  # whoever ends it ends what it started too
     with tempfile.TemporaryDirectory() as warm:  # what is opened once and kept is open before anybody counts
         for i, shape in enumerate(shapes()):
             (Path(warm) / str(i)).mkdir()
@@ -970,7 +1018,7 @@ class Watched:
     """That process, seen from outside. It is started again after a case that killed it or had it killed."""
 
     def __init__(
-        self, seed: int, work: Work = _work, seconds: float = SECONDS, memory: int = MEMORY, look: float = 0.05
+        self, seed: int, work: Work = _work, seconds: float = SECONDS, memory: int = MEMORY, look: float = 0.1
     ) -> None:
         self.seed, self.work, self.seconds, self.memory, self.look = seed, work, seconds, memory, look
         self.process: Any = None
@@ -1014,13 +1062,15 @@ class Watched:
             if time.monotonic() - began > seconds:
                 raise TimeoutError(f"not done after {seconds:.0f} s")
             if memory is not None:
-                self.most = max(self.most, _held(self.process.pid))
+                self.most = max(self.most, sum(map(_held, _family(self.process.pid))))
                 if self.most > memory:
                     raise MemoryError(f"held more than {memory / (1 << 30):.1f} GiB")
         return self.pipe.recv()
 
     def _end(self) -> None:
-        self.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()  # where it has no group of its own yet
         self.process.join()
         self.pipe.close()
         self.process = None

@@ -21,7 +21,8 @@ def loaded() -> dg.Definitions:
 
 def test_there_is_an_asset_for_every_source_and_every_table(loaded: dg.Definitions) -> None:
     keys = {"/".join(key.path) for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    tables = {name.replace(".", "/") for name in models.load(settings.load().sql)}
+    every = models.load(settings.load().sql).values()
+    tables = {model.name.replace(".", "/") for model in every if not model.working}  # steps on the way are none
     sources = {f"staged/{p.parent.name}" for p in (PROJECT / "raw").glob("*/contract.yml")}
     assert keys == tables | sources | {"release"}
 
@@ -41,6 +42,8 @@ def test_every_asset_says_what_it_is(loaded: dg.Definitions) -> None:
 def test_every_check_of_a_header_is_an_asset_check(loaded: dg.Definitions) -> None:
     checks = {("/".join(c.asset_key.path), c.name) for c in loaded.resolve_asset_graph().asset_check_keys}
     for model in models.load(settings.load().sql).values():
+        if model.working:
+            continue
         for name in ("grain", *(check.name for check in model.checks)):
             assert (model.name.replace(".", "/"), name) in checks
 

@@ -134,12 +134,12 @@ def _history_held_open() -> Iterator[None]:
 
     ordinary = getattr(history, "create_engine", None)
     if ordinary is not None:
-        history.create_engine = keep  # type: ignore[attr-defined]
+        history.create_engine = keep  # type: ignore[assignment]
     try:
         yield
     finally:
         if ordinary is not None:
-            history.create_engine = ordinary  # type: ignore[attr-defined]
+            history.create_engine = ordinary
         for engine in kept.values():
             Engine.dispose(engine)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -118,10 +119,11 @@ def _history_held_open() -> Iterator[None]:
     refresh. Here they are kept until the run ends. In write-ahead mode nothing can be corrupted so;
     a power cut may cost the last events of the history. A Dagster that is built otherwise is left alone.
     """
-    from dagster._core.storage.event_log.sqlite import sqlite_event_log as history
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from sqlalchemy import Engine, create_engine, event
     from sqlalchemy.pool import QueuePool
 
+    history: Any = sqlite_event_log
     kept: dict[str, Engine] = {}
 
     def keep(url: str, **_: object) -> Engine:
@@ -134,7 +136,7 @@ def _history_held_open() -> Iterator[None]:
 
     ordinary = getattr(history, "create_engine", None)
     if ordinary is not None:
-        history.create_engine = keep  # type: ignore[assignment]
+        history.create_engine = keep
     try:
         yield
     finally:

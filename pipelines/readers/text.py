@@ -23,8 +23,8 @@ from pipelines.errors import DeliveryRefused
 PIECE = 32 << 20  # bytes of text that are parsed at a time, side by side with others
 LONGEST_LINE = 16 << 20  # bytes; a longer line means a lost quote, not an answer
 BLOCK = 1 << 20
-MOST_HELD = 256 << 20  # bytes, roughly, that the engine holds of rows with faults: for each fault so many and its row
-FAULT = 2_000
+MOST_HELD = 256 << 20  # bytes, roughly, that the engine may hold of rows with faults
+FAULT = 1_000  # of them for each cell that is missing, twice as many for one too many, and its row with each
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -185,7 +185,7 @@ def rows_as_text(path: Path, rows: Iterable[Sequence[str | None]]) -> Iterator[b
 class Tally:
     """Counts the records of a text that goes by in chunks: lines outside quotes that are not empty.
 
-    With a delimiter and a width also their faults: cells too many, rows with too few, and quotes that end amid a cell.
+    With a delimiter and a width also their faults: cells too many or too few, and quotes that end amid a cell.
     """
 
     def __init__(self, quote: str | None, delimiter: str | None = None, width: int = 0) -> None:
@@ -240,16 +240,15 @@ class Tally:
         return int((bounds[1::2] - bounds[::2]).sum())
 
     def _add_faults(self, quotes: Places, ends: Places, parts: Places) -> None:
-        """Count the cells that are too many in the records that end here, and the records with too few."""
+        """Count the cells that are too many or too few in the records that end here."""
         parts = parts[~self._inside(quotes, parts)]
         length = np.diff(ends, prepend=-1) - 1
         cuts = np.diff(np.searchsorted(parts, ends), prepend=0)
         length[0] += self.length
         cuts[0] += self.cut
-        more = cuts - (self.width - 1)
-        faults = np.where(more < 0, 1, more)[length > 0]
-        self.faults += int(faults.sum())
-        self.held += int((faults * (FAULT + 3 * length[length > 0])).sum())
+        more = (cuts - (self.width - 1)) * (length > 0)
+        self.faults += int(np.abs(more).sum())
+        self.held += int((np.abs(more) * (np.where(more > 0, 2, 1) * FAULT + 3 * length)).sum())
 
     def total(self) -> int:
         return self.records + (self.length > 0)

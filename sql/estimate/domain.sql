@@ -265,8 +265,8 @@ estimated AS (
     FROM varied
 ),
 chosen AS (
-    -- the correction where organisations are so uneven that the plain interval is known to be too short: measured in
-    -- benchmarks/, it covers about 92 % where two thirds of the organisations are effective, and less below that
+    -- the correction where organisations are so uneven that the plain interval is known to be too short: measured
+    -- by benchmarks/coverage.py, see docs/method.md
     SELECT
         *,
         se_cr2 IS NOT NULL AND 3 * n_effective < 2 * n_organisations AS is_corrected,

@@ -10,8 +10,7 @@ import pytest
 from fuzz import Watched, shapes
 
 SEED = 1
-CASES = 2_000 if os.environ.get("MEETLAT_TEST_FULL") else 200
-SHARES = CASES // 50  # each a test of its own: the workers of a session share them
+CASES, SHARES = (2_000, 8) if os.environ.get("MEETLAT_TEST_FULL") else (200, 4)  # a share is a test of its own
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines import population
 from pipelines.contracts import AnyQuestion, Coded, Contract, Segment, Wave
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, listed
 from pipelines.settings import PROJECT
 
 SHIPPED = PROJECT / "raw" / "reference"
@@ -51,6 +51,9 @@ LISTS: dict[str, tuple[str, ...]] = {
         "customer_measure", "customer_channel",
     ),
 }  # fmt: skip
+
+# columns that a list written before them may lack: blank, as if nothing were declared
+LATER = {"measures": ("scale_conversion", "smallest_change")}
 
 SEVERAL = ("organisations", "drivers", "population")  # lists in which a key may stand more than once
 
@@ -127,13 +130,14 @@ def _read(raw: Path, name: str) -> Rows:
         raise MeetlatError(f"{path}: save it as UTF-8.") from None
     with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
-        if missing := [c for c in wanted if c not in (reader.fieldnames or [])]:
-            raise MeetlatError(f"{path} lacks the columns {missing}; it needs {list(wanted)}.")
+        may_lack = LATER.get(name, ())
+        if missing := [c for c in wanted if c not in (reader.fieldnames or ()) and c not in may_lack]:
+            raise MeetlatError(f"{path} lacks the columns {listed(missing)}; it needs {listed(wanted)}.")
         rows = []
         for number, row in enumerate(reader, start=2):
             if None in row or None in row.values():
                 raise MeetlatError(f"{path}, row {number}: has more or fewer cells than the heading.")
-            rows.append({c: row[c].strip() for c in wanted})
+            rows.append({c: row.get(c, "").strip() for c in wanted})
     keys = [row[wanted[0]] for row in rows]
     if name not in SEVERAL and (twice := sorted({k for k in keys if keys.count(k) > 1})):
         raise MeetlatError(f"{path}: {wanted[0]} {twice} stand there more than once.")

@@ -49,7 +49,8 @@ class Table:
 
 def contract(form: dict[str, Any], decimal: str = ".", columns: tuple[str, ...] = ()) -> Any:
     """As much of a contract as a reader looks at."""
-    return SimpleNamespace(format=FORMAT.validate_python(form), decimal=decimal, columns=dict.fromkeys(columns))
+    form = FORMAT.validate_python(form)
+    return SimpleNamespace(format=form, decimal=decimal, columns=dict.fromkeys(columns), discard=[])
 
 
 @contextmanager
@@ -634,7 +635,7 @@ JSONS: dict[str, tuple[str, dict[str, Any], list[str], list[Row]]] = {
 def test_json(tmp_path: Path, what: str, encoding: str) -> None:
     content, form, columns, rows = JSONS[what]
     path = put(tmp_path, "x.json.gz", gzip.compress(content.encode(encoding)))
-    asked = ("late",) if "late" in columns else ()
+    asked = (columns[0], "late") if "late" in columns else ()
     assert read(path, form, ",", asked) == Table(columns, rows, [], [])
 
 
@@ -696,6 +697,13 @@ BAD_JSONS: dict[str, tuple[bytes, dict[str, Any], str]] = {
 def test_json_that_is_refused(tmp_path: Path, what: str) -> None:
     content, form, said = BAD_JSONS[what]
     refused(put(tmp_path, "x.json", content), form, said)
+
+
+def test_keys_of_another_survey_are_not_shown(tmp_path: Path) -> None:
+    path = put(tmp_path, "x.json", b'[{"id": 1, "Jan Jansen": 7}]')
+    with pytest.raises(DeliveryRefused, match=r"2 of the 3 columns .* 1 of its keys\b") as caught:
+        read(path, {"kind": "json", "absent": "blank"}, columns=("id", "grade", "date"))
+    assert "Jan" not in str(caught.value)
 
 
 # --- SPSS, Stata, Parquet ------------------------------------------------------------------------

@@ -39,6 +39,12 @@ def open_text(path: Path, form: AnyJson, contract: Contract) -> Iterator[Text]:
     absent = [name for name in contract.columns if name not in columns] if sparse else []
     if not columns and not absent:
         raise DeliveryRefused(f"{path.name} holds no JSON object; check `kind` in the contract's format.")
+    new = [name for name in columns if name not in contract.columns and name not in contract.discard]
+    if new and 2 * len(absent) > len(contract.columns):  # keys that may be somebody's name: show none of them
+        raise DeliveryRefused(
+            f"{path.name}: {len(absent)} of the {len(contract.columns)} columns of the contract stand in none of its "
+            f"objects, and {len(new)} of its keys are no column of it; is it another survey?"
+        )
     rows = _rows(path, form, list(keys), len(absent), contract.decimal)
     with feeding(rows_as_text(path, rows), Tally('"'), path) as feed:
         yield Text(columns + absent, parsed(feed.file, len(columns + absent), with_fault=True), feed.tally.total)

@@ -213,10 +213,12 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     def make_once(name: str, make: Callable[[Path], None]) -> Path:
         folder = base / name
         with FileLock(base / f"{name}.lock"):
-            if not (base / f"{name}.made").exists():
+            made = base / f"{name}.made"
+            if not made.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 make(folder)
-                (base / f"{name}.made").touch()
+                made.write_text(make.__module__)
+            assert made.read_text() == make.__module__, f"{made.read_text()} has another folder named {name}"
         return folder
 
     return make_once

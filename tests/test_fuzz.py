@@ -44,18 +44,18 @@ def troubled(pipe: Connection, seed: int) -> None:
         while number == HANGS:
             time.sleep(1)
         while number == EATS:
-            held.append(b"x" * (1 << 20))
-            time.sleep(0.001)
+            held.append(b"x" * (8 << 20))
+            time.sleep(0.01)
         if number == DIES:
             os._exit(7)
         pipe.send(("staged", [], 0.1, 0))
 
 
 def test_the_watch_ends_what_hangs_eats_or_dies() -> None:
-    with Watched(SEED, troubled, seconds=3, memory=600 << 20) as watched:
+    with Watched(SEED, troubled, seconds=10, memory=600 << 20) as watched:
         results = [watched.try_(number) for number in (HANGS, WORKS, EATS, WORKS, DIES, WORKS)]
         assert watched.process.is_alive()
     assert [result.faults for result in results] == [
-        ["not done after 3 s"], [], ["held more than 0.6 GiB"], [], ["the process died with 7"], [],
+        ["not done after 10 s"], [], ["held more than 0.6 GiB"], [], ["the process died with 7"], [],
     ]  # fmt: skip
     assert watched.process is None

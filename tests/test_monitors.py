@@ -94,7 +94,7 @@ def broken(once: Once, every_sample: Path) -> Place:
             path.write_text(yaml.safe_dump(contract, allow_unicode=True), encoding="utf-8")
         place.refresh("--select", COMPARISON)
 
-    return Place(once("broken", make))
+    return Place(once("monitors_broken", make))
 
 
 def outside(rows: list[tuple[str, str, str, bool]], place: Place) -> dict[str, set[str]]:

@@ -192,6 +192,32 @@ def quarantine(
     report.quarantine(settings.load(), source)
 
 
+@app.command()
+def audit(
+    release: Annotated[
+        str | None, typer.Argument(help="Name or folder of a release; the current one if left out.")
+    ] = None,
+) -> None:
+    """Try to work out of the outputs what they hide; status 1 if something can be known."""
+    from pipelines import audit as auditing
+    from pipelines import report, settings
+
+    here = settings.load()
+    folder = here.current.resolve()
+    if release is not None:
+        places = [here.warehouse / "releases" / release, here.warehouse / "candidates" / release, Path(release)]
+        folder = next((place.resolve() for place in places if place.is_dir()), places[0])
+    if not folder.is_dir():
+        if release is not None:
+            raise MeetlatError(f"There is no release {release} in {here.warehouse}.")
+        raise MeetlatError(f"There is no release in {here.warehouse} yet; run `meetlat refresh`.")
+    with _progress() as tell:
+        tell(f"auditing {folder.name}")
+        found = auditing.audit(folder, auditing.retained(here.warehouse / "releases", folder))
+    report.audit(found)
+    sys.exit(1 if found.failed else 0)
+
+
 # --- drafting ------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.audit import Report
 from pipelines.errors import MeetlatError
 from pipelines.refresh import Outcome
 from pipelines.settings import Settings
@@ -103,6 +104,36 @@ def _warnings(con: duckdb.DuckDBPyConnection) -> None:
     for source, file, subject, before, now in rows:
         what = "answers" if subject == "rows" else f"answers on {subject}"
         print(f"Warning: {source}/{file} has {now:,} {what}; every delivery before it had at least {before:,}.")
+
+
+def audit(found: Report) -> None:
+    """What an audit found: the cells that come closest, then every finding as a sentence."""
+    columns = [
+        ("output", False),
+        ("attacker", False),
+        ("what", False),
+        ("cell", False),
+        ("between", True),
+        ("and", True),
+    ]
+    columns += [("times what is needed", True)]
+    closest = [f for f in found.exposed if f.low is not None and f.high is not None]
+    if closest:
+        rows = [
+            (f.output, f.attacker, f.what, str(f.cell), f"{f.low:,.2f}", f"{f.high:,.2f}", f"{f.ratio:,.2f}")
+            for f in closest
+        ]
+        _table("Hidden, and closest to being known", columns, rows)
+    for note in found.notes:
+        print(f"Note: {note}")
+    for finding in found.findings:
+        print(finding)
+    print(
+        f"{found.hidden:,} hidden rows in {found.families:,} families; {found.checked:,} attacks on those that hide "
+        f"themselves, {found.programs:,} linear programs, {found.seconds:.1f} s. Numbers without rounding would give "
+        f"away {found.held_by_rounding:,} of them; {found.recovered_secondary:,} that only protect others can be known."
+    )
+    print(f"{len(found.findings):,} findings." if found.failed else "Nothing hidden can be known too well.")
 
 
 def _plain(value: float) -> str:

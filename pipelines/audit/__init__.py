@@ -1,0 +1,166 @@
+"""The disclosure audit: can what a release hides be worked out from what it shows?
+
+Reads only the files that are handed out, and shares no code with what decides about hiding. Every published
+number becomes an interval by its rounding; what is hidden becomes an unknown. Then it looks for what can be
+known, as an outsider, as each participant who knows its own figures, and with earlier releases at hand.
+
+  outputs   reads the files of a release
+  plain     leaks that need no arithmetic
+  family    the rows of one monitor, audience and measure, and the atoms that they are sums of
+  exact     what numbers without rounding would give away
+  system    all that a family says, as a linear program
+  program   linear programs, solved by HiGHS
+  attack    what an attacker wants to know, and how near is too near
+  findings  what is said in the end
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+from pipelines.audit import exact, outputs, plain
+from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests
+from pipelines.audit.family import Family, families
+from pipelines.audit.findings import Finding, Report
+from pipelines.audit.outputs import Row, retained
+from pipelines.audit.program import INFINITE
+from pipelines.audit.system import System
+
+__all__ = ["Finding", "Report", "audit", "retained"]
+
+OUTSIDER = "an outsider"
+EXPOSED = 20  # cells that come closest, as many as anybody reads
+EXACT = 2  # of an attack
+EARLIER = 3  # releases; what still stands from others is told by the rows themselves
+PAIRS = 30  # of participants, in a family of employees
+
+
+def audit(release: Path, earlier: Sequence[Path] = ()) -> Report:
+    """Try to recover what a release hides, with earlier ones (oldest first) at hand: the latest of those.
+
+    Raises MeetlatError if the outputs are missing or cannot be understood.
+    """
+    clock = time.perf_counter()
+    report = Report()
+    now = outputs.read(release)
+    past = [outputs.read(folder, participants=False) for folder in earlier[-EARLIER:]]
+    told = (now.rules, now.measures, now.weighted, now.parents)
+    report.findings += plain.leaks("public", now.public, now.rules, now.measures)
+    own_rows = [row for rows in now.participants.values() for row in rows]
+    for family in families("public", *told, [*(r.public for r in past), now.public], own_rows):
+        _public(report, family, now.participants)
+    for name, rows in now.participants.items():
+        output = f"participants/{name}"
+        report.findings += plain.leaks(output, rows, now.rules, now.measures)
+        for family in families(output, *told, [rows]):
+            _judge(report, family, f"{name}")
+    report.exposed = sorted(report.exposed, key=lambda f: f.ratio)[:EXPOSED]
+    report.seconds = time.perf_counter() - clock
+    return report
+
+
+def _public(report: Report, family: Family, participants: dict[str, list[Row]]) -> None:
+    """Attack a family of the public output, as an outsider and as participants."""
+    attack = _judge(report, family, OUTSIDER)
+    if attack is None or not any(r.conf_status == "C" for r in family.rows):
+        return
+    family = attack.system.family
+    key = _key(family)
+    own = {}
+    for name, everything in participants.items():
+        mine = tuple(r for r in everything if (r.cell.monitor_code, r.cell.audience_code, r.cell.measure_code) == key)
+        if mine and len(family.grid.within(mine[0].cell.sector_code)):
+            own[name] = mine
+    known: list[tuple[str, ...]] = []
+    for name, rows in own.items():
+        if _participate(report, attack, {name: rows}):
+            known.append((name,))
+    if "employee" in key[1]:
+        pairs = combinations([name for (name,) in known], 2)
+        tried = 0
+        for pair in pairs:
+            if tried == PAIRS:
+                report.notes.append(f"{' '.join(key)}: only {PAIRS} pairs of participants were tried.")
+                break
+            tried += _participate(report, attack, {name: own[name] for name in pair})
+
+
+def _participate(report: Report, outsider: Attack, own: dict[str, tuple[Row, ...]]) -> bool:
+    """Attack as participants who put their own figures together. Says whether they share a hidden cell."""
+    family = outsider.system.family
+    who = " with ".join(own)
+    rows = tuple(own.values())
+    if not any(True for _ in rests(outsider.system, rows, who)):
+        return False
+    system = System(family, rows)
+    attack = Attack(system, list(rests(system, rows, who)), outsider)
+    if not attack.is_possible:
+        report.findings.append(Finding(family.output, None, who, _contradiction(family, "its own and the public")))
+        return True
+    _collect(report, attack)
+    return True
+
+
+def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
+    """Attack a family with what its own output says. Gives nothing if nothing in it is hidden or came lately."""
+    if not any(r.is_hidden for r in family.rows) and len(family.epochs) < 2:
+        return None
+    report.families += 1
+    report.hidden += sum(r.is_hidden for r in family.rows)
+    alone = replace(family, tables=family.tables[-1:])
+    for loose, tried in ((False, family), (True, family), (False, alone), (True, alone)):
+        if tried is alone and len(family.tables) == 1:
+            break
+        variant = replace(tried, loose=loose)
+        system = System(variant)
+        attack = Attack(system, [*hidden(system, attacker), *newcomers(system, attacker)])
+        if attack.is_possible:
+            break
+        report.programs += attack.solver.solved
+    if not attack.is_possible:
+        report.findings.append(Finding(family.output, None, attacker, _contradiction(family, "the published")))
+        return None
+    if variant.tables != family.tables:
+        report.notes.append(
+            f"{' '.join(_key(family))}: answers were taken back since earlier releases, so only this one was looked at."
+        )
+    if variant.loose:
+        report.notes.append(f"{' '.join(_key(family))}: sectors or channels hold more than their parts.")
+    if not variant.weighted:
+        report.held_by_rounding += len(exact.determined(variant))
+    _collect(report, attack)
+    return attack
+
+
+def _contradiction(family: Family, whose: str) -> str:
+    return f"{whose} figures of {' '.join(_key(family))} contradict each other"
+
+
+def _key(family: Family) -> tuple[str, str, str]:
+    cell = family.rows[0].cell
+    return cell.monitor_code, cell.audience_code, cell.measure_code
+
+
+def _collect(report: Report, attack: Attack) -> None:
+    """Judge all targets of an attack; those that pass by the least are bounded to the end."""
+    passed: list[tuple[float, Target]] = []
+    for target in _narrowest_last(attack.targets):
+        said = attack.judge(target)
+        if target.criterion.kind == "known":
+            report.recovered_secondary += said.ratio < 1
+            continue
+        report.checked += 1
+        if said.ratio < 1:
+            report.findings.append(said)
+        else:
+            passed.append((said.ratio, target))
+    for _, target in sorted(passed, key=lambda pair: pair[0])[:EXACT]:
+        report.exposed.append(attack.judge(target, INFINITE))
+    report.programs += attack.solver.solved
+
+
+def _narrowest_last(targets: Iterable[Target]) -> list[Target]:
+    """Large sums first: their solutions show that many small ones are wide."""
+    return sorted(targets, key=lambda t: -len(t.sums.n.columns))

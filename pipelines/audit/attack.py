@@ -1,0 +1,310 @@
+"""What somebody can work out about a cell, and whether that is too much."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipelines.audit.findings import Finding
+from pipelines.audit.outputs import Row, Rules
+from pipelines.audit.program import INFINITE, Form, Solver
+from pipelines.audit.system import Sums, System
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Doubles = npt.NDArray[np.float64]
+
+NEAR = 1e-6  # of what the solver gives; what is claimed to be known is wider by so much
+ENOUGH = 1.5  # times what is needed: not bounded any further
+
+
+@dataclass
+class Interval:
+    """What a number can be: found so far (`low`, `high`), and which ends are known to be the last."""
+
+    low: float = INFINITE
+    high: float = -INFINITE
+    low_known: bool = False
+    high_known: bool = False
+
+    @property
+    def width(self) -> float:
+        return max(self.high - self.low, 0.0)
+
+    def take(self, number: float) -> None:
+        self.low, self.high = min(self.low, number), max(self.high, number)
+
+
+@dataclass
+class Target:
+    """A cell, or a part of it, that an attacker would like to know."""
+
+    output: str
+    attacker: str
+    what: str  # the cell, or which part of it
+    row: Row
+    sums: Sums
+    criterion: "Criterion"
+    n: Interval = field(default_factory=Interval)
+    mean: Interval = field(default_factory=Interval)
+    floor: int = -1  # row of the program that can keep the number of answers at 1 or more; -1: it is anyhow
+    nobody: bool = False  # there cannot be anybody in it
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """How wide the intervals of a target must be; ratios are widths over what is needed."""
+
+    rules: Rules
+    range: float  # of the scale
+    kind: str  # people, contribution, newcomers or known
+    most: int = 0  # people: the largest number that must stay possible
+    half: float = 0.0  # known: what the figure would be rounded to
+
+    def of_n(self, n: Interval) -> float:
+        rules = self.rules
+        if self.kind == "people":
+            if n.high < 0.5 or (n.low <= 1 + NEAR and n.high >= self.most - NEAR):
+                return INFINITE
+            return n.width / rules.respondents
+        if self.kind == "contribution":
+            if n.high < 0.5 or n.low < NEAR:
+                return INFINITE
+            p = rules.p_percent / 100
+            return (n.high / n.low) / ((1 + p) / (1 - p)) if n.high > n.low else 0.0
+        if self.kind == "newcomers":
+            return INFINITE if n.low < 0.5 or n.high > rules.respondents - 1 + NEAR else 0.0
+        return n.width / (max(rules.base_rounding, 1) + NEAR)
+
+    def of_mean(self, mean: Interval) -> float:
+        if self.kind == "known":
+            return mean.width / (2 * self.half + NEAR)
+        return (mean.width + NEAR) / (self.rules.mean_width * self.range)
+
+    @property
+    def either(self) -> bool:
+        """Whether one of the two being wide is enough."""
+        return self.kind == "newcomers"
+
+    def needed_n(self) -> str:
+        if self.kind == "people":
+            return f"anything from 1 to {self.most} must be possible, or a width of {self.rules.respondents}"
+        p = self.rules.p_percent / 100
+        return f"the highest must be at least {(1 + p) / (1 - p):.3g} times the lowest"
+
+    def needed_mean(self) -> str:
+        return f"it must be at least {self.rules.mean_width * self.range:.3g} wide"
+
+
+class Attack:
+    """A system and what an attacker wants to know of it. Every solution widens what all targets can be."""
+
+    def __init__(self, system: System, targets: list[Target], start: "Attack | None" = None) -> None:
+        self.system = system
+        self.targets = targets
+        weighted = system.family.weighted
+        for target in targets:
+            if weighted or target.what != "cell":
+                target.floor = system.program.bound(target.sums.weight, -INFINITE, INFINITE, row=True)
+        self.solver: Solver = Solver(system.program, start.solver if start else None)
+        self._least = 0.01 if weighted else 1 - NEAR
+        self._matrices = [_matrix([getattr(t.sums, name) for t in targets], self.solver.size) for name in _SUMS]
+        found = self.solver.first()
+        self.is_possible = found is not None
+        if found is not None:
+            self._watch(found)
+
+    def _watch(self, found: "Doubles") -> None:
+        n, weight, total = (matrix @ found for matrix in self._matrices)
+        for i, target in enumerate(self.targets):
+            target.n.take(float(n[i]))
+            if weight[i] >= self._least:
+                target.mean.take(float(total[i] / weight[i]))
+
+    def settle(self, target: Target, enough: float = ENOUGH) -> float:
+        """How wide a target is, as a ratio to what is needed; exact below `enough`."""
+        criterion = target.criterion
+        by_n = self._settle_n(target, enough)
+        if (criterion.either and by_n >= enough) or target.nobody:
+            return by_n
+        by_mean = self._settle_mean(target, enough)
+        if target.nobody:
+            return INFINITE
+        return max(by_n, by_mean) if criterion.either else min(by_n, by_mean)
+
+    def _settle_n(self, target: Target, enough: float) -> float:
+        n = target.n
+        for sign in (1, -1):
+            if target.criterion.of_n(n) >= enough and target.criterion.kind != "newcomers":
+                break
+            if sign == 1 and not n.high_known:
+                n.high = self._most(target.sums.n, 1) + NEAR
+                n.high_known = True
+            elif sign == -1 and not n.low_known:
+                n.low = -self._most(target.sums.n, -1) - NEAR
+                n.low_known = True
+        if n.high_known and n.high < 0.5:
+            target.nobody = True
+        return target.criterion.of_n(n)
+
+    def _most(self, form: Form, sign: int) -> float:
+        answer = self.solver.most(form, sign)
+        if answer is None:
+            raise AssertionError("a program that had a solution has none")
+        self._watch(answer[1])
+        return sign * answer[0]
+
+    def _settle_mean(self, target: Target, enough: float) -> float:
+        mean = target.mean
+        if target.criterion.of_mean(mean) >= enough:
+            return target.criterion.of_mean(mean)
+        weighted = self.system.family.weighted
+        if target.floor >= 0:
+            self.solver.bound_row(target.floor, 1.0, 1.0 if weighted else INFINITE)
+        try:
+            for sign in (1, -1):
+                if target.criterion.of_mean(mean) >= enough:
+                    break
+                if (mean.high_known if sign == 1 else mean.low_known) or target.nobody:
+                    continue
+                self._mean_end(target, sign, once=weighted)
+        finally:
+            if target.floor >= 0:
+                self.solver.bound_row(target.floor, -INFINITE, INFINITE)
+        return target.criterion.of_mean(mean)
+
+    def _mean_end(self, target: Target, sign: int, once: bool) -> None:
+        """One end of the mean, by Dinkelbach's iterations: total - mean * weight has its largest value at 0."""
+        mean, sums = target.mean, target.sums
+        scale = target.criterion.range
+        at = mean.high if sign == 1 else mean.low
+        if abs(at) == INFINITE:
+            at = self.system.family.measure.low
+        while True:
+            answer = self.solver.most(Form.join([sums.total, sums.weight.times(-at)]), sign)
+            if answer is None:
+                target.nobody = True  # not even one answer fits
+                return
+            over, found = answer
+            self._watch(found)
+            weight = float(sums.weight.values @ found[sums.weight.columns])
+            step = over / max(weight, 1.0)
+            at += step
+            if once or sign * over <= NEAR * scale:
+                break
+        at = (max if sign == 1 else min)(at, at - step + over) + sign * NEAR * scale
+        if sign == 1:
+            mean.high, mean.high_known = max(mean.high, at), True
+        else:
+            mean.low, mean.low_known = min(mean.low, at), True
+
+    def exactly(self, target: Target) -> Target:
+        """Bound everything about a target, however wide."""
+        for sign in (1, -1):
+            end = sign * self._most(target.sums.n, sign) + sign * NEAR
+            if sign == 1:
+                target.n.high, target.n.high_known = end, True
+            else:
+                target.n.low, target.n.low_known = end, True
+        self._settle_mean(target, INFINITE)
+        return target
+
+    def judge(self, target: Target, enough: float = ENOUGH) -> Finding:
+        """What is known of a target, with how near that is to too much; exact below `enough`."""
+        ratio = self.settle(target, enough)
+        criterion = target.criterion
+        by_n = criterion.of_n(target.n)
+        part = "" if target.what == "cell" else f" of {target.what}"
+        if criterion.either:
+            about, interval, needed = f"the mean{part}", target.mean, criterion.needed_mean()
+        elif by_n <= ratio:
+            about, interval, needed = f"the number of answers{part}", target.n, criterion.needed_n()
+        else:
+            about, interval, needed = f"the mean{part}", target.mean, criterion.needed_mean()
+        if criterion.kind == "newcomers":
+            needed = f"they are {target.n.low:.0f} to {target.n.high:.0f}, and {needed}"
+        return Finding(
+            target.output, target.row.cell, target.attacker, about, interval.low, interval.high, needed, ratio
+        )
+
+
+_SUMS = ("n", "weight", "total")
+
+
+def _matrix(forms: list[Form], size: int):  # type: ignore[no-untyped-def]  # scipy has no types
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    if not forms:
+        return csr_matrix((0, size))
+    starts = np.cumsum([0, *(len(f.columns) for f in forms)])
+    columns = np.concatenate([f.columns for f in forms])
+    return csr_matrix((np.concatenate([f.values for f in forms]), columns, starts), shape=(len(forms), size))
+
+
+# --- who wants to know what ----------------------------------------------------------------------
+
+
+def hidden(system: System, attacker: str) -> Iterator[Target]:
+    """The hidden rows of a family, as whoever reads its output sees them."""
+    family = system.family
+    for row in family.rows:
+        if row.is_hidden and len(family.grid.of(row)):
+            epoch = family.epoch(row)
+            sums = system.sums(row, [system.rest, *system.own], family.newest if epoch < 0 else epoch)
+            yield Target(family.output, attacker, "cell", row, sums, criterion(system, row))
+
+
+def criterion(system: System, row: Row, own: int = 0) -> Criterion:
+    """What the rules ask for a hidden row, or the part of it that is left of `own` answers."""
+    rules, measure = system.family.rules, system.family.measure
+    if row.conf_status == "D":
+        return Criterion(rules, measure.range, "known", half=measure.half)
+    if row.suppression_reason in ("organisations", "dominance"):
+        return Criterion(rules, measure.range, "contribution")
+    return Criterion(rules, measure.range, "people", most=max(rules.respondents - 1 - own, 1))
+
+
+def rests(system: System, own: Sequence[tuple[Row, ...]], attacker: str) -> Iterator[Target]:
+    """What is left of hidden cells when participants take out their own answers."""
+    family = system.family
+    for row in family.rows:
+        if row.conf_status != "C" or not len(family.grid.of(row)):
+            continue
+        mine = [mine for rows in own if (mine := _own_part(system, rows, row))]
+        if len(mine) < len(own):
+            continue
+        least = sum(int(system.answers(r)[0]) for r in mine)
+        epoch = family.epoch(row)
+        sums = system.sums(row, [system.rest], family.newest if epoch < 0 else epoch)
+        yield Target(family.output, attacker, "the others", row, sums, criterion(system, row, least))
+
+
+def _own_part(system: System, rows: Sequence[Row], row: Row) -> Row | None:
+    """A participant's own row in a cell."""
+    for mine in rows:
+        same = (mine.cell.channel_code, mine.cell.period_code) == (row.cell.channel_code, row.cell.period_code)
+        if same and system.family.within(mine.cell.sector_code, row.cell.sector_code):
+            return mine
+    return None
+
+
+def newcomers(system: System, attacker: str) -> Iterator[Target]:
+    """Who came between two publications of a row, or since the one that stands."""
+    family = system.family
+    if len(family.epochs) < 2 or family.weighted:
+        return
+    measure = family.measure
+    shown: dict[object, list[tuple[int, Row]]] = {}
+    for statement in family.statements:
+        if statement.epoch >= 0 and not statement.row.is_hidden:
+            shown.setdefault(statement.row.cell, []).append((statement.epoch, statement.row))
+    for said in shown.values():
+        said.sort(key=lambda pair: pair[0])
+        ends = [*(epoch for epoch, _ in said[1:]), family.newest]
+        for (since, row), until in zip(said, ends, strict=True):
+            if since < until and len(family.grid.of(row)):
+                sums = system.sums(row, [system.rest, *system.own], until, since)
+                wanted = Criterion(family.rules, measure.range, "newcomers")
+                yield Target(family.output, attacker, "newcomers", row, sums, wanted)

@@ -21,7 +21,7 @@ from itertools import combinations
 from pathlib import Path
 
 from pipelines.audit import exact, outputs, plain
-from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests
+from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests, shared
 from pipelines.audit.family import Family, families
 from pipelines.audit.findings import Finding, Report
 from pipelines.audit.outputs import Row, retained
@@ -92,7 +92,7 @@ def _participate(report: Report, outsider: Attack, own: dict[str, tuple[Row, ...
     family = outsider.system.family
     who = " with ".join(own)
     rows = tuple(own.values())
-    if not any(True for _ in rests(outsider.system, rows, who)):
+    if not shared(family, rows):
         return False
     system = System(family, rows)
     attack = Attack(system, list(rests(system, rows, who)), outsider)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipelines.audit.family import Family
 from pipelines.audit.findings import Finding
 from pipelines.audit.outputs import Row, Rules
 from pipelines.audit.program import INFINITE, Form, Solver
@@ -59,13 +60,14 @@ class Criterion:
     rules: Rules
     range: float  # of the scale
     kind: str  # people, contribution, newcomers or known
-    most: int = 0  # people: the largest number that must stay possible
+    least: int = 1  # people: what must stay possible, from here
+    most: int = 0  # to here
     half: float = 0.0  # known: what the figure would be rounded to
 
     def of_n(self, n: Interval) -> float:
         rules = self.rules
         if self.kind == "people":
-            if n.high < 0.5 or (n.low <= 1 + NEAR and n.high >= self.most - NEAR):
+            if n.high < 0.5 or (n.low <= self.least + NEAR and n.high >= self.most - NEAR):
                 return INFINITE
             return n.width / rules.respondents
         if self.kind == "contribution":
@@ -89,7 +91,7 @@ class Criterion:
 
     def needed_n(self) -> str:
         if self.kind == "people":
-            return f"anything from 1 to {self.most} must be possible, or a width of {self.rules.respondents}"
+            return f"anything from {self.least} to {self.most} must be possible, or a width of {self.rules.respondents}"
         p = self.rules.p_percent / 100
         return f"the highest must be at least {(1 + p) / (1 - p):.3g} times the lowest"
 
@@ -249,45 +251,85 @@ def _matrix(forms: list[Form], size: int):  # type: ignore[no-untyped-def]  # sc
 def hidden(system: System, attacker: str) -> Iterator[Target]:
     """The hidden rows of a family, as whoever reads its output sees them."""
     family = system.family
-    for row in family.rows:
-        if row.is_hidden and len(family.grid.of(row)):
-            epoch = family.epoch(row)
-            sums = system.sums(row, [system.rest, *system.own], family.newest if epoch < 0 else epoch)
-            yield Target(family.output, attacker, "cell", row, sums, criterion(system, row))
+    rows = [row for row in family.rows if row.is_hidden and len(family.grid.of(row))]
+    for row, limits in zip(rows, by_presence(system, rows), strict=True):
+        epoch = family.epoch(row)
+        sums = system.sums(row, [system.rest, *system.own], family.newest if epoch < 0 else epoch)
+        yield Target(family.output, attacker, "cell", row, sums, criterion(family, row, limits))
 
 
-def criterion(system: System, row: Row, own: int = 0) -> Criterion:
-    """What the rules ask for a hidden row, or the part of it that is left of `own` answers."""
-    rules, measure = system.family.rules, system.family.measure
+def criterion(family: Family, row: Row, limits: tuple[int, int]) -> Criterion:
+    """What the rules ask for a hidden row, or the part of it that is not the attacker's."""
+    rules, measure = family.rules, family.measure
     if row.conf_status == "D":
         return Criterion(rules, measure.range, "known", half=measure.half)
     if row.suppression_reason in ("organisations", "dominance"):
         return Criterion(rules, measure.range, "contribution")
-    return Criterion(rules, measure.range, "people", most=max(rules.respondents - 1 - own, 1))
+    return Criterion(rules, measure.range, "people", *limits)
+
+
+def by_presence(system: System, rows: Sequence[Row], own: Sequence[tuple[Row, ...]] = ()) -> list[tuple[int, int]]:
+    """What is known of the number of answers of rows without any figure.
+
+    That a row is there says that it holds somebody, and hidden for few respondents, that it holds fewer than
+    the rules ask for. So a hidden row with four parts holds 4 to 9, and each of the parts 1 to 6. Of what is
+    not the attackers' own, as much less as they are sure to have given themselves.
+    """
+    import numpy as np
+
+    family, grid = system.family, system.family.grid
+    limit = family.rules.respondents - 1
+    somebody, mine = np.zeros(len(grid.atoms)), np.zeros(len(grid.atoms))
+    for there in family.rows:
+        if len(grid.of(there)) == 1:
+            somebody[grid.of(there)] = 1
+    for there in (r for table in own for r in table):
+        if len(grid.of(there)) == 1:
+            mine[grid.of(there)] += system.answers(there)[0]
+    others = somebody * (mine == 0)
+
+    def members(of: Sequence[Row]) -> "Doubles":
+        inside = np.zeros((len(of), len(grid.atoms)))
+        for i, row in enumerate(of):
+            inside[i, grid.of(row)] = 1
+        return inside
+
+    cells = members(rows)
+    least = cells @ others
+    most = np.full(len(rows), float(limit)) - cells @ mine
+    if family.answers_are_people:
+        few = members([r for r in family.rows if r.suppression_reason == "respondents"])
+        holds = (cells @ few.T) == cells.sum(axis=1)[:, None]
+        left = limit - (few @ (others + mine))[None, :] + (cells @ others)[:, None]
+        most = np.minimum(most, np.where(holds, left, limit).min(axis=1, initial=limit))
+    return [(max(int(low), 1), max(int(high), 0)) for low, high in zip(least, most, strict=True)]
 
 
 def rests(system: System, own: Sequence[tuple[Row, ...]], attacker: str) -> Iterator[Target]:
     """What is left of hidden cells when participants take out their own answers."""
     family = system.family
-    for row in family.rows:
-        if row.conf_status != "C" or not len(family.grid.of(row)):
-            continue
-        mine = [mine for rows in own if (mine := _own_part(system, rows, row))]
-        if len(mine) < len(own):
-            continue
-        least = sum(int(system.answers(r)[0]) for r in mine)
+    rows = shared(family, own)
+    for row, limits in zip(rows, by_presence(system, rows, own), strict=True):
         epoch = family.epoch(row)
         sums = system.sums(row, [system.rest], family.newest if epoch < 0 else epoch)
-        yield Target(family.output, attacker, "the others", row, sums, criterion(system, row, least))
+        yield Target(family.output, attacker, "the others", row, sums, criterion(family, row, limits))
 
 
-def _own_part(system: System, rows: Sequence[Row], row: Row) -> Row | None:
-    """A participant's own row in a cell."""
-    for mine in rows:
-        same = (mine.cell.channel_code, mine.cell.period_code) == (row.cell.channel_code, row.cell.period_code)
-        if same and system.family.within(mine.cell.sector_code, row.cell.sector_code):
-            return mine
-    return None
+def shared(family: Family, own: Sequence[tuple[Row, ...]]) -> list[Row]:
+    """The rows that hide themselves and to which all these participants contribute."""
+    gave = [
+        (rows[0].cell.sector_code, {(mine.cell.channel_code, mine.cell.period_code) for mine in rows}) for rows in own
+    ]
+    return [
+        row
+        for row in family.rows
+        if row.conf_status == "C"
+        and len(family.grid.of(row))
+        and all(
+            (row.cell.channel_code, row.cell.period_code) in cells and family.within(sector, row.cell.sector_code)
+            for sector, cells in gave
+        )
+    ]
 
 
 def newcomers(system: System, attacker: str) -> Iterator[Target]:

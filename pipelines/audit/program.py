@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 INFINITE = float("inf")
+PATIENCE = 60.0  # seconds for a program
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Solver:
         self._all = np.arange(self.size, dtype=np.int32)
         self._cost = np.zeros(self.size)
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        for option, setting in (("output_flag", False), ("threads", 1), ("time_limit", 120.0)):
+        for option, setting in (("output_flag", False), ("threads", 1)):
             self._highs.setOptionValue(option, setting)
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = self.size, len(program.forms)
@@ -116,6 +117,12 @@ class Solver:
         self._highs.setBasis(basis)
         self._highs.setOptionValue("simplex_strategy", 4)
 
+    def _run(self) -> Any:
+        self.solved += 1
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + PATIENCE)  # its clock never stops
+        self._highs.run()
+        return self._highs.getModelStatus()
+
     def first(self) -> "Doubles | None":
         """Any solution; None if there is none, because the bounds contradict each other."""
         import highspy
@@ -123,9 +130,7 @@ class Solver:
 
         if self._contradicts:
             return None
-        self.solved += 1
-        self._highs.run()
-        status = self._highs.getModelStatus()
+        status = self._run()
         if status in (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible):
             return None
         if status == highspy.HighsModelStatus.kModelEmpty:
@@ -149,10 +154,8 @@ class Solver:
         cost = np.zeros(self.size)
         cost[form.columns] = -sign * form.values
         self._highs.changeColsCost(self.size, self._all, cost)
-        self.solved += 1
         for attempt in range(3):
-            self._highs.run()
-            status = self._highs.getModelStatus()
+            status = self._run()
             if status == highspy.HighsModelStatus.kOptimal:
                 found = np.array(self._highs.getSolution().col_value)
                 return float(form.values @ found[form.columns]), found

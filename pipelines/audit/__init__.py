@@ -118,7 +118,7 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
         attack = Attack(system, [*hidden(system, attacker), *newcomers(system, attacker)])
         if attack.is_possible:
             break
-        report.programs += attack.solver.solved
+        report.programs += attack.solved
     if not attack.is_possible:
         report.findings.append(Finding(family.output, None, attacker, _contradiction(family, "the published")))
         return None
@@ -158,7 +158,7 @@ def _collect(report: Report, attack: Attack) -> None:
             passed.append((said.ratio, target))
     for _, target in sorted(passed, key=lambda pair: pair[0])[:EXACT]:
         report.exposed.append(attack.judge(target, INFINITE))
-    report.programs += attack.solver.solved
+    report.programs += attack.solved
 
 
 def _narrowest_last(targets: Iterable[Target]) -> list[Target]:

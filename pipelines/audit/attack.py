@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.audit.family import Family
 from pipelines.audit.findings import Finding
 from pipelines.audit.outputs import Row, Rules
-from pipelines.audit.program import INFINITE, Form, Solver
+from pipelines.audit.program import INFINITE, Form, Part, Solver, stack
 from pipelines.audit.system import Sums, System
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 NEAR = 1e-6  # of what the solver gives; what is claimed to be known is wider by so much
-ENOUGH = 1.5  # times what is needed: not bounded any further
+ENOUGH = 1.25  # times what is needed: not bounded any further
+MANY = 12  # targets, for which it pays to look at parts of a program first
 
 
 @dataclass
@@ -35,6 +36,14 @@ class Interval:
 
     def take(self, number: float) -> None:
         self.low, self.high = min(self.low, number), max(self.high, number)
+
+    def end(self, number: float, sign: int, near: float) -> None:
+        """Nothing lies beyond this number."""
+        self.take(number + sign * near)
+        if sign == 1:
+            self.high_known = True
+        else:
+            self.low_known = True
 
 
 @dataclass
@@ -67,11 +76,11 @@ class Criterion:
     def of_n(self, n: Interval) -> float:
         rules = self.rules
         if self.kind == "people":
-            if n.high < 0.5 or (n.low <= self.least + NEAR and n.high >= self.most - NEAR):
+            if (n.high_known and n.high < 0.5) or (n.low <= self.least + NEAR and n.high >= self.most - NEAR):
                 return INFINITE
             return n.width / rules.respondents
         if self.kind == "contribution":
-            if n.high < 0.5 or n.low < NEAR:
+            if (n.high_known and n.high < 0.5) or n.low < NEAR:
                 return INFINITE
             p = rules.p_percent / 100
             return (n.high / n.low) / ((1 + p) / (1 - p)) if n.high > n.low else 0.0
@@ -110,106 +119,136 @@ class Attack:
             if weighted or target.what != "cell":
                 target.floor = system.program.bound(target.sums.weight, -INFINITE, INFINITE, row=True)
         self.solver: Solver = Solver(system.program, start.solver if start else None)
+        self._slices: dict[tuple[int | None, object], Part] = {}
+        self._centre: tuple[Doubles | None, Any] | None = None
         self._least = 0.01 if weighted else 1 - NEAR
-        self._matrices = [_matrix([getattr(t.sums, name) for t in targets], self.solver.size) for name in _SUMS]
+        self._matrices = [stack([getattr(t.sums, name) for t in targets], self.solver.size) for name in _SUMS]
+        self._seen_n, self._seen_mean = _nothing_seen(len(targets)), _nothing_seen(len(targets))
         found = self.solver.first()
         self.is_possible = found is not None
         if found is not None:
             self._watch(found)
 
     def _watch(self, found: "Doubles") -> None:
+        import numpy as np
+
         n, weight, total = (matrix @ found for matrix in self._matrices)
-        for i, target in enumerate(self.targets):
-            target.n.take(float(n[i]))
-            if weight[i] >= self._least:
-                target.mean.take(float(total[i] / weight[i]))
+        counts = weight >= self._least
+        mean = np.where(counts, total / np.where(counts, weight, 1.0), np.nan)
+        for numbers, seen, name in ((n, self._seen_n, "n"), (mean, self._seen_mean, "mean")):
+            for i in np.flatnonzero((numbers < seen[0]) | (numbers > seen[1])):
+                getattr(self.targets[i], name).take(float(numbers[i]))
+            np.fmin(seen[0], numbers, out=seen[0])
+            np.fmax(seen[1], numbers, out=seen[1])
 
     def settle(self, target: Target, enough: float = ENOUGH) -> float:
         """How wide a target is, as a ratio to what is needed; exact below `enough`."""
+        if target.criterion.kind == "known":
+            enough = min(enough, 1.0)  # these are only counted
+        for part in self._parts(target) if enough < INFINITE else ():
+            ratio = self._settle(target, enough, part)
+            if ratio >= enough:
+                return ratio
+        return self._settle(target, enough, self.solver)
+
+    def _settle(self, target: Target, enough: float, solver: Solver | Part) -> float:
         criterion = target.criterion
-        by_n = self._settle_n(target, enough)
+        by_n = self._settle_n(target, enough, solver)
         if (criterion.either and by_n >= enough) or target.nobody:
             return by_n
-        by_mean = self._settle_mean(target, enough)
+        by_mean = self._settle_mean(target, enough, solver)
         if target.nobody:
             return INFINITE
         return max(by_n, by_mean) if criterion.either else min(by_n, by_mean)
 
-    def _settle_n(self, target: Target, enough: float) -> float:
+    def _settle_n(self, target: Target, enough: float, solver: Solver | Part) -> float:
         n = target.n
         for sign in (1, -1):
-            if target.criterion.of_n(n) >= enough and target.criterion.kind != "newcomers":
+            if target.criterion.of_n(n) >= enough:
                 break
-            if sign == 1 and not n.high_known:
-                n.high = self._most(target.sums.n, 1) + NEAR
-                n.high_known = True
-            elif sign == -1 and not n.low_known:
-                n.low = -self._most(target.sums.n, -1) - NEAR
-                n.low_known = True
+            if n.high_known if sign == 1 else n.low_known:
+                continue
+            answer = solver.most(target.sums.n, sign)
+            if answer is None:
+                raise AssertionError("a program that had a solution has none")
+            self._watch(answer[1])
+            if solver is self.solver:
+                n.end(answer[0], sign, NEAR)
         if n.high_known and n.high < 0.5:
             target.nobody = True
         return target.criterion.of_n(n)
 
-    def _most(self, form: Form, sign: int) -> float:
-        answer = self.solver.most(form, sign)
-        if answer is None:
-            raise AssertionError("a program that had a solution has none")
-        self._watch(answer[1])
-        return sign * answer[0]
-
-    def _settle_mean(self, target: Target, enough: float) -> float:
+    def _settle_mean(self, target: Target, enough: float, solver: Solver | Part) -> float:
         mean = target.mean
+        weighted = self.system.family.weighted
         if target.criterion.of_mean(mean) >= enough:
             return target.criterion.of_mean(mean)
-        weighted = self.system.family.weighted
         if target.floor >= 0:
             self.solver.bound_row(target.floor, 1.0, 1.0 if weighted else INFINITE)
         try:
             for sign in (1, -1):
                 if target.criterion.of_mean(mean) >= enough:
                     break
-                if (mean.high_known if sign == 1 else mean.low_known) or target.nobody:
-                    continue
-                self._mean_end(target, sign, once=weighted)
+                if not (mean.high_known if sign == 1 else mean.low_known) and not target.nobody:
+                    self._mean_end(target, sign, solver)
         finally:
             if target.floor >= 0:
                 self.solver.bound_row(target.floor, -INFINITE, INFINITE)
         return target.criterion.of_mean(mean)
 
-    def _mean_end(self, target: Target, sign: int, once: bool) -> None:
+    def _mean_end(self, target: Target, sign: int, solver: Solver | Part) -> None:
         """One end of the mean, by Dinkelbach's iterations: total - mean * weight has its largest value at 0."""
-        mean, sums = target.mean, target.sums
-        scale = target.criterion.range
+        mean, sums, scale = target.mean, target.sums, target.criterion.range
         at = mean.high if sign == 1 else mean.low
         if abs(at) == INFINITE:
-            at = self.system.family.measure.low
+            at = self.system.family.measure.low if sign == 1 else self.system.family.measure.high
         while True:
-            answer = self.solver.most(Form.join([sums.total, sums.weight.times(-at)]), sign)
+            answer = solver.most(Form.join([sums.total, sums.weight.times(-at)]), sign)
             if answer is None:
                 target.nobody = True  # not even one answer fits
                 return
             over, found = answer
             self._watch(found)
-            weight = float(sums.weight.values @ found[sums.weight.columns])
-            step = over / max(weight, 1.0)
-            at += step
-            if once or sign * over <= NEAR * scale:
+            last, at = at, at + over / max(float(sums.weight.values @ found[sums.weight.columns]), 1.0)
+            if self.system.family.weighted or sign * over <= NEAR * scale:
                 break
-        at = (max if sign == 1 else min)(at, at - step + over) + sign * NEAR * scale
-        if sign == 1:
-            mean.high, mean.high_known = max(mean.high, at), True
-        else:
-            mean.low, mean.low_known = min(mean.low, at), True
+        if solver is self.solver:  # there is at least one answer: the mean ends no further than `over` from `last`
+            mean.end((max if sign == 1 else min)(at, last + over), sign, NEAR * scale)
+
+    def _parts(self, target: Target) -> Iterator[Part]:
+        """Small programs in which a target may turn out to be wide: one period, sector or channel at a time."""
+        if target.floor >= 0 or len(self.targets) < MANY:
+            return
+        if self._centre is None:
+            self._centre = (self.solver.middle(), self.system.program.matrix().tocsc())
+        middle, matrix = self._centre
+        if middle is None:
+            return
+        grid = self.system.family.grid
+        atoms = [grid.atoms[i] for i in grid.of(target.row)]
+        for axis in (2, 0, 1, None):
+            values = {atom[axis] for atom in atoms} if axis is not None else {None}
+            if len(values) > 1:
+                continue
+            key = (axis, values.pop())
+            if key not in self._slices:
+                free = self.system.free([i for i, a in enumerate(grid.atoms) if axis is None or a[axis] == key[1]])
+                self._slices[key] = Part(self.system.program, matrix, middle, free)
+            if self._slices[key].is_possible:
+                yield self._slices[key]
+
+    @property
+    def solved(self) -> int:
+        return self.solver.solved + sum(part.solved for part in self._slices.values())
 
     def exactly(self, target: Target) -> Target:
         """Bound everything about a target, however wide."""
         for sign in (1, -1):
-            end = sign * self._most(target.sums.n, sign) + sign * NEAR
-            if sign == 1:
-                target.n.high, target.n.high_known = end, True
-            else:
-                target.n.low, target.n.low_known = end, True
-        self._settle_mean(target, INFINITE)
+            answer = self.solver.most(target.sums.n, sign)
+            assert answer is not None
+            self._watch(answer[1])
+            target.n.end(answer[0], sign, NEAR)
+        self._settle_mean(target, INFINITE, self.solver)
         return target
 
     def judge(self, target: Target, enough: float = ENOUGH) -> Finding:
@@ -234,15 +273,10 @@ class Attack:
 _SUMS = ("n", "weight", "total")
 
 
-def _matrix(forms: list[Form], size: int):  # type: ignore[no-untyped-def]  # scipy has no types
+def _nothing_seen(count: int) -> "tuple[Doubles, Doubles]":
     import numpy as np
-    from scipy.sparse import csr_matrix
 
-    if not forms:
-        return csr_matrix((0, size))
-    starts = np.cumsum([0, *(len(f.columns) for f in forms)])
-    columns = np.concatenate([f.columns for f in forms])
-    return csr_matrix((np.concatenate([f.values for f in forms]), columns, starts), shape=(len(forms), size))
+    return np.full(count, INFINITE), np.full(count, -INFINITE)
 
 
 # --- who wants to know what ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import MeetlatError
@@ -69,9 +70,25 @@ class Program:
         self.row_upper.append(high)
         return len(self.forms) - 1
 
+    def matrix(self) -> Any:
+        """The coefficients of all rows."""
+        return stack(self.forms, len(self.lower))
+
+
+def stack(forms: Sequence[Form], size: int) -> Any:
+    """Forms as the rows of a sparse matrix."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    if not forms:
+        return csr_matrix((0, size))
+    starts = np.cumsum([0, *(len(f.columns) for f in forms)])
+    columns, values = np.concatenate([f.columns for f in forms]), np.concatenate([f.values for f in forms])
+    return csr_matrix((values, columns, starts), shape=(len(forms), size))
+
 
 class Solver:
-    """A program in HiGHS. Every solution is shown to `watch`, since it bounds everything else too."""
+    """A program in HiGHS, solved time after time for other objectives, each from where the last one ended."""
 
     def __init__(self, program: Program, start: "Solver | None" = None) -> None:
         import highspy
@@ -90,11 +107,10 @@ class Solver:
         lp.col_cost_ = self._cost
         lp.col_lower_, lp.col_upper_ = np.array(program.lower), np.array(program.upper)
         lp.row_lower_, lp.row_upper_ = np.array(program.row_lower), np.array(program.row_upper)
-        joined = [f.columns for f in program.forms] or [np.empty(0, np.int64)]
+        matrix = program.matrix()
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.start_ = np.cumsum([0, *(len(f.columns) for f in program.forms)]).astype(np.int32)
-        lp.a_matrix_.index_ = np.concatenate(joined).astype(np.int32)
-        lp.a_matrix_.value_ = np.concatenate([f.values for f in program.forms] or [np.empty(0)])
+        lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data
         self._highs.passModel(lp)
         self._contradicts = bool(np.any(lp.col_lower_ > lp.col_upper_))
         self._basis: Any = None
@@ -143,6 +159,18 @@ class Solver:
         self._highs.setOptionValue("presolve", "off")
         return np.array(self._highs.getSolution().col_value)
 
+    def middle(self) -> "Doubles | None":
+        """A solution away from all bounds, by the interior point method; None if it finds none."""
+        import highspy
+        import numpy as np
+
+        inner = Solver(self.program)
+        for option, setting in (("solver", "ipm"), ("run_crossover", "off")):
+            inner._highs.setOptionValue(option, setting)
+        if inner._run() != highspy.HighsModelStatus.kOptimal:
+            return None
+        return np.array(inner._highs.getSolution().col_value)
+
     def bound_row(self, row: int, low: float, high: float) -> None:
         self._highs.changeRowBounds(row, low, high)
 
@@ -164,3 +192,41 @@ class Solver:
             self._highs.clearSolver()  # a stale factorisation: once more from scratch, by the dual simplex
             self._highs.setOptionValue("simplex_strategy", 1 if attempt == 0 else 4)
         raise MeetlatError(f"HiGHS could not bound a figure: {self._highs.modelStatusToString(status)}.")
+
+
+class Part:
+    """A program in which all columns but a few are held where a solution has them: small, and what it finds fits."""
+
+    def __init__(self, program: Program, matrix: Any, middle: "Doubles", free: "Places") -> None:
+        import numpy as np
+
+        self._middle, self._place = middle, np.full(len(middle), -1, dtype=np.int64)
+        self._place[free] = np.arange(len(free))
+        part = matrix[:, free].tocsr()
+        touched = np.flatnonzero(part.getnnz(axis=1))
+        at = (matrix @ middle)[touched]
+        inside = part[touched]
+        held = at - inside @ middle[free]
+        small = Program()
+        small.lower = np.minimum(np.array(program.lower)[free], middle[free]).tolist()
+        small.upper = np.maximum(np.array(program.upper)[free], middle[free]).tolist()
+        small.row_lower = (np.minimum(np.array(program.row_lower)[touched], at) - held).tolist()
+        small.row_upper = (np.maximum(np.array(program.row_upper)[touched], at) - held).tolist()
+        small.forms = [Form(inside.indices[a:b].astype(np.int64), inside.data[a:b]) for a, b in pairwise(inside.indptr)]
+        self._free = free
+        self._solver = Solver(small)
+        self.is_possible = self._solver.first() is not None
+
+    @property
+    def solved(self) -> int:
+        return self._solver.solved
+
+    def most(self, form: Form, sign: int = 1) -> "tuple[float, Doubles] | None":
+        """As `Solver.most`, with everything else held."""
+        place = self._place[form.columns]
+        answer = self._solver.most(Form(place[place >= 0], form.values[place >= 0]), sign)
+        if answer is None:
+            return None
+        found = self._middle.copy()
+        found[self._free] = answer[1]
+        return float(form.values @ found[form.columns]), found

@@ -121,6 +121,17 @@ class System:
             total = Form.join([parts[0], weight.times(measure.low)])
         return Sums(n, weight, total, parts)
 
+    def free(self, atoms: Sequence[int]) -> "Places":
+        """The columns of those of these atoms that no row shows alone."""
+        import numpy as np
+
+        grid = self.family.grid
+        known = {int(grid.of(r)[0]) for r in self.family.rows if not r.is_hidden and len(grid.of(r)) == 1}
+        places = np.array([i for i in atoms if i not in known], dtype=np.int64)
+        layers = [layer for stack in [self.rest, *self.own] for layer in stack]
+        columns = np.concatenate([[], *(c[places] for one in layers for c in (one.n, one.w, *one.parts))])
+        return np.unique(columns[columns >= 0].astype(np.int64))
+
     # --- rows ----------------------------------------------------------------------------------
 
     def _bound(self, form: Form, alone: Form, low: float, high: float) -> None:

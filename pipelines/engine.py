@@ -131,6 +131,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def enumeration(*texts: str) -> str:
+    """A type in SQL: one of these texts, each of which may be given more than once."""
+    return f"ENUM({', '.join(quoted(text) for text in dict.fromkeys(texts))})"
+
+
 def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
     """Write a query to Parquet; gives the number of rows. It needs a total order, or a single thread.
 

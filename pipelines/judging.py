@@ -4,8 +4,9 @@ One query, one pass, one row out for every row read. Nothing here reads a file o
 (`readers/`, `staging.py`), and nothing names a monitor or a figure.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipelines import privacy
 from pipelines.contracts import (
@@ -20,11 +21,17 @@ from pipelines.contracts import (
     Question,
     Status,
 )
-from pipelines.engine import quoted
+from pipelines.engine import enumeration, quoted
 from pipelines.reference import Measure
 
 WEIGHT = 1_000_000  # weights are whole millionths
 HEAVIEST = 100  # weights lie below, so that sums of their squares fit a BIGINT
+# small sets of texts as enumerations: a byte a row, and written faster
+STATE = enumeration("accepted", "superseded", "excluded", "refused")
+MISSING = enumeration("not_asked", "dont_know", "refused", "blank", "quarantined")
+FAULT = enumeration(
+    "unknown_channel", "unknown_option", "not_a_number", "unknown_label", "outside_scale", "between_steps"
+)
 
 
 @dataclass(frozen=True)
@@ -50,86 +57,204 @@ def cells(contract: Contract) -> list[Cell]:
     return found
 
 
-def judge(columns: list[str], relation: str, contract: Contract, measures: Mapping[str, Measure]) -> str:
-    """SQL: one row per row read, with its state, its keys, and per cell a value or a reason.
+def judge(
+    columns: list[str], relation: str, contract: Contract, measures: Mapping[str, Measure], long: bool = False
+) -> str:
+    """SQL: one row per row read, in the same order, with its state, its keys, and per cell a value or a reason.
 
     Per cell i: `v<i>` the value as a whole number of the measure's smallest step, or NULL; `m<i>`
     why it is missing, or NULL; `q<i>` why it is quarantined, `s<i>` what may be shown of it.
+
+    A `long` relation holds most of its texts many times. What follows from one column, or from two, is then
+    found once for each distinct text and joined to the rows; in a short one to plan that takes longer than it saves.
     """
-    place = {name: i for i, name in enumerate(columns)}
-    text = {name: f"t{place[name]}" for name in contract.columns}
-    trimmed = ", ".join(f"{_trimmed(f'c{place[name]}')} AS {t}" for name, t in text.items())
-    read = f"SELECT fault, {trimmed} FROM {relation}"
-    if corrected := _corrected(contract, text):
-        read = f"SELECT * REPLACE ({corrected}) FROM ({read})"
-    asked = cells(contract)
+    text = {name: f"t{columns.index(name)}" for name in contract.columns}
+    once: dict[tuple[str, ...], _Found] = {}
+    by_row, in_rows = _Found(), set[str]()
 
-    # one level a step: what a level names, the next may use without computing it again
-    numbers = "".join(f", {_number_of(cell, contract, text, measures)} AS n{i}" for i, cell in enumerate(asked))
-    typed = (
-        f"SELECT *, {_code(contract, text, 'organisation')} AS organisation_code, "
-        f"{_code(contract, text, 'sector')} AS sector_code, {_code(contract, text, 'channel')} AS channel_code, "
-        f"{_code(contract, text, 'mode')} AS mode_code, {_segments(contract, text)} AS segments, "
-        f"{_date(contract, text)} AS answered_on, {_weight(contract, text)} AS weight{numbers} FROM ({read})"
-    )
-    rules = _rules(contract, text)
+    def found_from(needed: tuple[str, ...]) -> _Found:
+        if long and 1 <= len(needed) <= 2:
+            return once.setdefault(needed, _Found())
+        in_rows.update(needed)
+        return by_row
+
+    for needed, name, sql in _codes(contract, text):
+        found_from(needed).codes[name] = sql
+    for i, cell in enumerate(cells(contract)):
+        found_from(_needed(cell, contract)).cells[i] = cell
+
+    piece = _piece(columns, relation, contract, text, {name for needed in once for name in needed}, in_rows)
+    tables, joined, names = [f"piece AS {'MATERIALIZED ' if once else ''}({piece})"], "piece", ["piece.*"]
+    for j, (needed, found) in enumerate(once.items()):
+        texts = [text[name] for name in needed]
+        tables.append(f"once{j} AS ({_of_distinct(texts, found, contract, text, measures)})")
+        same = " AND ".join(f"piece.{t} IS NOT DISTINCT FROM once{j}.raw_{t}" for t in texts)
+        joined += f" LEFT JOIN once{j} ON {same}"
+        names += [f"once{j}.{name}" for name in found.names]
+    read = _with(f"SELECT {', '.join(names)} FROM {joined}", by_row, contract, text, measures)
+
+    rules = _rules(contract)
     rule = "CASE " + " ".join(f"WHEN {c} THEN {i}" for i, (c, _, _) in enumerate(rules, start=1)) + " ELSE 0 END"
-    with_fault = "".join(f", {_fault(i, c, text, measures)} AS fault{i}" for i, c in enumerate(asked))
-    sorted_out = f"SELECT *, {rule} AS rule{with_fault} FROM ({typed})"
-    with_reason = "".join(f", {_missing(i, c, contract, text)} AS m{i}" for i, c in enumerate(asked))
-    explained = f"SELECT *{with_reason} FROM ({sorted_out})"
-
-    named, respondent = contract.one("response"), contract.one("respondent")
-    response = privacy.pseudonym("response_prefix", text[named]) if named else "NULL::VARCHAR"
-    person = privacy.pseudonym("respondent_prefix", text[respondent]) if respondent else "NULL::VARCHAR"
-    states = "".join(f" WHEN {i} THEN '{s}'" for i, (_, s, _) in enumerate(rules, 1))
+    states = "".join(f" WHEN {i} THEN '{s}'::{STATE}" for i, (_, s, _) in enumerate(rules, 1))
     reasons = "".join(f" WHEN {i} THEN {why}" for i, (_, _, why) in enumerate(rules, 1))
-    judged = [
-        f"CASE rule WHEN 0 THEN 'accepted'{states} END AS row_state, CASE rule{reasons} END AS row_reason",
-        f"{response} AS response_id, {person} AS respondent_id",
-        "organisation_code, sector_code, mode_code, answered_on, weight, channel_code",
-        "nullif(array_to_string(segments, '|'), '') AS segment_code",
-    ]
-    judged += [f"{privacy.masked(text[name])} AS free{i}" for i, name in enumerate(contract.named("text"))]
-    for i, cell in enumerate(asked):
-        judged += [
-            f"m{i}",
-            f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}",
-            f"CASE WHEN m{i} = 'quarantined' THEN fault{i} END AS q{i}",
-            f"CASE WHEN m{i} = 'quarantined' THEN {privacy.shown(_at_fault(cell, text))} END AS s{i}",
-        ]
-    return f"SELECT {', '.join(judged)} FROM ({explained})"
+    segments = ", ".join(f"segment{i}" for i, _ in enumerate(contract.segments))
+    made = {
+        "row_state": f"CASE rule WHEN 0 THEN 'accepted'::{STATE}{states} END",
+        "row_reason": f"CASE rule{reasons} END",
+        "response_id": "CASE rule WHEN 0 THEN response_id END",
+        "respondent_id": "CASE rule WHEN 0 THEN respondent_id END",
+        "segment_code": f"nullif(array_to_string([{segments}]::VARCHAR[], '|'), '')",
+    }
+    judged = [f"{made[name]} AS {name}" if name in made else name for name in layout(contract)]
+    return f"WITH {', '.join(tables)} SELECT {', '.join(judged)} FROM (SELECT *, {rule} AS rule FROM ({read}))"
+
+
+def layout(contract: Contract) -> dict[str, str]:
+    """The columns of judged rows with their types."""
+    return {
+        "row_state": STATE,
+        "row_reason": "VARCHAR",
+        "response_id": "VARCHAR",
+        "respondent_id": "VARCHAR",
+        **{f"{role}_code": _type(contract, role) for role in ("organisation", "sector", "channel", "mode")},
+        "segment_code": "VARCHAR",
+        "answered_on": "DATE",
+        "weight": "BIGINT" if contract.named("weight") else "INTEGER",
+        **{f"free{i}": "VARCHAR" for i, _ in enumerate(contract.named("text"))},
+        **{
+            f"{kind}{i}": type
+            for i, _ in enumerate(cells(contract))
+            for kind, type in zip("vmqs", ("BIGINT", MISSING, FAULT, "VARCHAR"), strict=True)
+        },
+    }
+
+
+@dataclass
+class _Found:
+    """What follows from the texts of some columns."""
+
+    codes: dict[str, str] = field(default_factory=dict)  # name → SQL
+    cells: dict[int, Cell] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.codes, *(f"{kind}{i}" for i in self.cells for kind in "vmqs")]
+
+
+def _of_distinct(
+    texts: list[str], found: _Found, contract: Contract, text: Mapping[str, str], measures: Mapping[str, Measure]
+) -> str:
+    """SQL: the distinct texts of some columns of `piece`, as they were read, with what follows from them."""
+    trimmed = ", ".join(f"{t} AS raw_{t}, {_trimmed(t)} AS {t}" for t in texts)
+    codes = dict(found.codes)
+    if any(cell.question.channel == "row" for cell in found.cells.values()):
+        codes["channel_code"] = _code(contract, text, "channel")
+    read = f"SELECT {trimmed} FROM (SELECT DISTINCT {', '.join(texts)} FROM piece)"
+    read = _with(read, _Found(codes, found.cells), contract, text, measures)
+    return f"SELECT {', '.join([f'raw_{t}' for t in texts] + found.names)} FROM ({read})"
+
+
+def _with(
+    read: str, found: _Found, contract: Contract, text: Mapping[str, str], measures: Mapping[str, Measure]
+) -> str:
+    """SQL: a query that gives texts, with what follows from them in every row."""
+    # one level a step: what a level names, the next may use without computing it again
+    codes = (f"{sql} AS {name}" for name, sql in found.codes.items())
+    steps = zip(*(_judged(i, cell, contract, text, measures) for i, cell in found.cells.items()), strict=True)
+    for level in (codes, *steps):
+        read = f"SELECT {', '.join(['*', *level])} FROM ({read})"
+    return read
+
+
+def _piece(
+    columns: list[str], relation: str, contract: Contract, text: Mapping[str, str], once: set[str], in_rows: set[str]
+) -> str:
+    """SQL: what differs from row to row, pseudonyms among it, and the texts of the columns that are looked at later.
+
+    White space around a text goes here, unless that can be done `once` for all rows with the same text.
+    """
+    corrected = {name for c in contract.corrections for name in (*c.match, *c.set)}
+    raw = once - in_rows - corrected
+    cell = {name: f"c{columns.index(name)}" for name in text}
+    texts = (f"{cell[name] if name in raw else _trimmed(cell[name])} AS {t}" for name, t in text.items())
+    read = f"SELECT fault, {', '.join(texts)} FROM {relation}"
+    if replaced := _corrected(contract, text):
+        read = f"SELECT * REPLACE ({replaced}) FROM ({read})"
+    found = ["fault", f"{_weight(contract, text)} AS weight"]
+    for role in ("response", "respondent"):
+        name = contract.one(role)
+        pseudonym = privacy.pseudonym(f"{role}_prefix", text[name]) if name else "NULL::VARCHAR"
+        found.append(f"{pseudonym} AS {role}_id")
+    found += [f"{privacy.masked(text[name])} AS free{i}" for i, name in enumerate(contract.named("text"))]
+    if excluded := [_matches(c, text) for c in contract.corrections if c.exclude]:
+        found.append(f"{' OR '.join(f'({match})' for match in excluded)} AS excluded")
+    if _moments(contract):
+        found.append(f"{_date(contract, text)} AS answered_on")
+    found += [t for name, t in text.items() if name in once | in_rows]
+    return f"SELECT {', '.join(found)} FROM ({read})"
 
 
 # --- the row -------------------------------------------------------------------------------------
+
+
+def _codes(contract: Contract, text: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What one column says, or none for what is the same in every row: the column, a name and its SQL."""
+    for role in ("organisation", "sector", "channel", "mode"):
+        yield tuple(contract.named(role)), f"{role}_code", _code(contract, text, role)
+        if role in ("sector", "mode") and (name := contract.one(role)):
+            yield (name,), f"unknown_{role}", f"{role}_code IS NULL AND {text[name]} IS NOT NULL"
+    for i, (name, spec) in enumerate(contract.segments):
+        code = _lookup(
+            f"coalesce({text[name]}, '')", {k: quoted(f"{spec.segment}={v}") for k, v in spec.values.items()}
+        )
+        yield (name,), f"segment{i}", code
+        yield (name,), f"unknown_segment{i}", f"segment{i} IS NULL AND {text[name]} IS NOT NULL"
+    for i, (name, _) in enumerate(_statuses(contract)):
+        yield (name,), f"status{i}", f"coalesce(lower({text[name]}), '')"
+    if not _moments(contract):
+        yield tuple(contract.named("date")), "answered_on", _date(contract, text)
+
+
+def _statuses(contract: Contract) -> list[tuple[str, Status]]:
+    return [(name, spec) for name, spec in contract.specs if isinstance(spec, Status)]
 
 
 def _code(contract: Contract, text: Mapping[str, str], role: str) -> str:
     """SQL: the code that a column stands for, NULL if it is none that the contract knows."""
     name, spec = contract.one(role), contract.spec(role)
     if role == "sector" and contract.sector:
-        return quoted(contract.sector)
-    if name is None or not isinstance(spec, Coded | Organisation):
-        return "NULL::VARCHAR"
-    return _lookup(text[name], {k: quoted(v) for k, v in spec.values.items()}) if spec.values else text[name]
+        code = quoted(contract.sector)
+    elif name is None or not isinstance(spec, Coded | Organisation):
+        code = "NULL"
+    elif spec.values:
+        code = f"({_lookup(text[name], {k: quoted(v) for k, v in spec.values.items()})})"
+    else:
+        return text[name]
+    return f"{code}::{_type(contract, role)}"
 
 
-def _segments(contract: Contract, text: Mapping[str, str]) -> str:
-    """SQL: a list with `age=young` or NULL for every segment, by the name of the segment."""
-    found = []
-    for name, spec in contract.segments:
-        values = {k: quoted(f"{spec.segment}={code}") for k, code in spec.values.items()}
-        found.append(_lookup(f"coalesce({text[name]}, '')", values))
-    return f"[{', '.join(found)}]::VARCHAR[]"
+def _type(contract: Contract, role: str) -> str:
+    """The type of a code: an enumeration of those that the contract knows. Of channels, all that its answers have."""
+    spec = contract.spec(role)
+    codes = list(spec.values.values()) if isinstance(spec, Coded | Organisation) else []
+    if role == "sector" and contract.sector:
+        codes = [contract.sector]
+    if role == "channel":
+        codes += [cell.question.channel for cell in cells(contract) if cell.question.channel != "row"]
+        codes.append("not_applicable")
+    return enumeration(*codes) if codes else "VARCHAR"
+
+
+def _moments(contract: Contract) -> bool:
+    """Whether dates have a time of day, so that there may be as many as there are rows."""
+    spec = contract.spec("date")
+    return isinstance(spec, Date) and (spec.format == "iso" or re.search("%-?[HIMSf]", spec.format) is not None)
 
 
 def _trimmed(column: str) -> str:
     """SQL: a text without white space around it, NULL if nothing is left. `trim` is slow, and seldom needed."""
-    space = "' ', chr(9), chr(160)"
-    return (
-        f"CASE WHEN {column} < '!' OR left({column}, 1) = chr(160) OR right({column}, 1) IN ({space}) "
-        f"THEN nullif(trim({column}, concat({space})), '') ELSE {column} END"
-    )
+    seldom = f"{column} < '!' OR suffix({column}, ' ') OR suffix({column}, chr(9)) OR contains({column}, chr(160))"
+    return f"CASE WHEN {seldom} THEN nullif(trim({column}, concat(' ', chr(9), chr(160))), '') ELSE {column} END"
 
 
 def _lookup(column: str, values: Mapping[str, str]) -> str:
@@ -167,33 +292,28 @@ def _number(column: str, decimal: str) -> str:
     )
 
 
-def _rules(contract: Contract, text: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _rules(contract: Contract) -> list[tuple[str, str, str]]:
     """The rules that keep a row from counting: SQL condition, state, SQL reason. The first that holds counts."""
     excluded, refused = [], []
-    for correction in contract.corrections:
-        if correction.exclude:
-            excluded.append((_matches(correction, text), "excluded", quoted("correction")))
-    for name, spec in contract.specs:
-        if isinstance(spec, Status):
-            column = f"coalesce(lower({text[name]}), '')"
-            for value, why in spec.exclude.items():
-                excluded.append((f"{column} = {quoted(_plain(value))}", "excluded", quoted(why)))
-            if spec.keep != "any":
-                known = _tokens([*spec.keep, *spec.exclude])
-                refused.append((f"{column} NOT IN ({known})", "refused", quoted("unknown_status")))
-    if (id_column := contract.one("response")) is not None:
-        refused.append((f"{text[id_column]} IS NULL", "refused", quoted("no_response_id")))
+    if any(correction.exclude for correction in contract.corrections):
+        excluded.append(("excluded", "excluded", quoted("correction")))
+    for i, (_, spec) in enumerate(_statuses(contract)):
+        for value, why in spec.exclude.items():
+            excluded.append((f"status{i} = {quoted(_plain(value))}", "excluded", quoted(why)))
+        if spec.keep != "any":
+            known = _tokens([*spec.keep, *spec.exclude])
+            refused.append((f"status{i} NOT IN ({known})", "refused", quoted("unknown_status")))
+    if contract.named("response"):
+        refused.append(("response_id IS NULL", "refused", quoted("no_response_id")))
     if contract.named("date"):
         refused.append(("answered_on IS NULL", "refused", quoted("no_valid_date")))
     if contract.named("organisation"):
         refused.append(("organisation_code IS NULL", "refused", quoted("no_known_organisation")))
     for role in ("sector", "mode"):
-        if (column_name := contract.one(role)) is not None:
-            unknown = f"{role}_code IS NULL AND {text[column_name]} IS NOT NULL"
-            refused.append((unknown, "refused", quoted(f"unknown_{role}")))
-    for i, (column_name, _) in enumerate(contract.segments, start=1):
-        unknown = f"segments[{i}] IS NULL AND {text[column_name]} IS NOT NULL"
-        refused.append((unknown, "refused", quoted("unknown_segment")))
+        if contract.named(role):
+            refused.append((f"unknown_{role}", "refused", quoted(f"unknown_{role}")))
+    for i, _ in enumerate(contract.segments):
+        refused.append((f"unknown_segment{i}", "refused", quoted("unknown_segment")))
     if contract.named("weight"):
         bad = f"weight IS NULL OR weight <= 0 OR weight >= {HEAVIEST * WEIGHT}"
         refused.append((bad, "refused", quoted("no_valid_weight")))
@@ -225,6 +345,30 @@ def _tokens(tokens: Iterable[str]) -> str:
 
 
 # --- the cells -----------------------------------------------------------------------------------
+
+
+def _needed(cell: Cell, contract: Contract) -> tuple[str, ...]:
+    """The columns that decide what is made of a cell."""
+    names = [cell.column, *cell.apart]
+    if not isinstance(cell.question, Question) and cell.question.group:
+        names += [name for name, _ in contract.group(cell.question)]
+    if cell.question.channel == "row":
+        names += contract.named("channel")
+    return tuple(dict.fromkeys(names))
+
+
+def _judged(
+    i: int, cell: Cell, contract: Contract, text: Mapping[str, str], measures: Mapping[str, Measure]
+) -> tuple[str, str, str, str]:
+    """SQL: what is made of cell i of the texts of its columns and `channel_code`, one step after the other."""
+    return (
+        f"{_number_of(cell, contract, text, measures)} AS n{i}",
+        f"{_fault(i, cell, text, measures)} AS fault{i}",
+        f"({_missing(i, cell, contract, text)})::{MISSING} AS m{i}",
+        f"CASE WHEN m{i} IS NULL THEN n{i}::BIGINT END AS v{i}, "
+        f"CASE m{i} WHEN 'quarantined' THEN fault{i} END::{FAULT} AS q{i}, "
+        f"CASE m{i} WHEN 'quarantined' THEN {privacy.shown(_at_fault(cell, text))} END AS s{i}",
+    )
 
 
 def _number_of(cell: Cell, contract: Contract, text: Mapping[str, str], measures: Mapping[str, Measure]) -> str:

@@ -16,7 +16,7 @@ pseudonymises, types and judges, so text of the export exists only inside the qu
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,9 +24,9 @@ import duckdb
 from pipelines import engine, privacy
 from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery, same
-from pipelines.engine import quoted
+from pipelines.engine import enumeration, quoted
 from pipelines.errors import DeliveryRefused, listed
-from pipelines.judging import cells, judge
+from pipelines.judging import STATE, cells, judge, layout
 from pipelines.parts import JSON
 from pipelines.readers import open_pieces
 from pipelines.readers.text import RefusedRow, Text
@@ -58,6 +58,8 @@ def stage(
         if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
             raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
     with engine.share(settings) as threads, engine.connect(settings, folder, True, MEMORY) as con:
+        # a join keeps the order of its left side, as long as the engine does not turn it round
+        con.execute("SET disabled_optimizers = 'type_pushdown, build_side_probe_side'")
 
         @contextmanager
         def session() -> Iterator[duckdb.DuckDBPyConnection]:
@@ -90,25 +92,28 @@ def _read(
     file = delivery.path.name
     unread: list[RefusedRow] = []
     read = 0
-    with session() as con, open_pieces(con, delivery.path, contract, threads > 1) as pieces:
+    with session() as con, open_pieces(con, delivery.path, contract) as pieces:
         _check_columns(file, pieces.columns, contract)
 
         def judge_piece(
-            piece: tuple[int, Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]]],
-        ) -> tuple[int, list[RefusedRow]]:
-            place, open_piece = piece
-            with session() as own:
+            open_piece: Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]],
+        ) -> tuple[int, list[RefusedRow], ExitStack]:
+            with ExitStack() as stack:
+                own = stack.enter_context(session())
+                own.begin()
                 with open_piece(own) as text:
-                    query = judge(text.columns, text.relation, contract, measures)
-                    ((rows,),) = own.execute(f"CREATE TABLE piece{place} AS {query}").fetchall()
-                return rows, text.finish()
+                    query = judge(text.columns, text.relation, contract, measures, text.long)
+                    ((rows,),) = own.execute(f"INSERT INTO read {query}").fetchall()
+                refused = text.finish()
+                stack.callback(own.commit)
+                return rows, refused, stack.pop_all()
 
         # one table in the order of the file: its row ids are the places, and a query on one thread keeps its order
-        # (that of a union is not kept)
-        for place, (rows, refused) in enumerate(engine.in_turn(threads, judge_piece, enumerate(pieces.each))):
-            if place:
-                con.execute(f"INSERT INTO piece0 FROM piece{place}")
-                con.execute(f"DROP TABLE piece{place}")
+        # (that of a union is not kept). What a transaction adds is not copied when it ends.
+        columns = ", ".join(f"{name} {type}" for name, type in layout(contract).items())
+        con.execute(f"CREATE TABLE read ({columns})")
+        for rows, refused, commit in engine.in_turn(threads, judge_piece, pieces.each):
+            commit.close()
             read += rows
             unread += refused
         if read + len(unread) != pieces.count():
@@ -121,7 +126,7 @@ def _read(
         response = f"CASE WHEN row_state = 'accepted' THEN coalesce(response_id, {unnamed}) END"
         con.execute(
             f"CREATE VIEW judged AS SELECT * REPLACE ({response} AS response_id, coalesce(respondent_id, {response}) "
-            "AS respondent_id) FROM (SELECT rowid + 1 AS row_number, * FROM piece0)"
+            "AS respondent_id) FROM (SELECT rowid + 1 AS row_number, * FROM read)"
         )
     return unread
 
@@ -172,7 +177,8 @@ def _find_repeated(con: duckdb.DuckDBPyConnection, unread: list[RefusedRow]) -> 
         "QUALIFY row_number < max(row_number) OVER (PARTITION BY response_id)"
     )
     con.execute(
-        "CREATE VIEW settled AS SELECT * REPLACE (CASE WHEN again THEN 'superseded' ELSE row_state END AS row_state, "
+        "CREATE VIEW settled AS SELECT * REPLACE ("
+        f"CASE WHEN again THEN 'superseded'::{STATE} ELSE row_state END AS row_state, "
         "CASE WHEN again THEN 'repeated_in_delivery' ELSE row_reason END AS row_reason) "
         "FROM (SELECT *, row_number IN (FROM repeated) AS again FROM judged)"
     )
@@ -234,7 +240,7 @@ def _queries(delivery: Delivery, contract: Contract) -> dict[str, str]:
 
 def _constant(text: str | None) -> str:
     """SQL: a text that is the same in every row. As an enumeration it is written faster, and it is read as text."""
-    return "NULL::VARCHAR" if text is None else f"{quoted(text)}::ENUM({quoted(text)})"
+    return "NULL::VARCHAR" if text is None else f"{quoted(text)}::{enumeration(text)}"
 
 
 def _answers(delivery: Delivery, contract: Contract) -> str:
@@ -247,26 +253,24 @@ def _answers(delivery: Delivery, contract: Contract) -> str:
             return values[0]
         return "CASE place " + " ".join(f"WHEN {i} THEN {v}" for i, v in enumerate(values)) + " END"
 
-    def name_per_cell(names: Iterable[str]) -> str:
-        names = list(names)
-        enum = f"ENUM({', '.join(quoted(n) for n in dict.fromkeys(names))})"
-        return per_cell(f"{quoted(n)}::{enum}" for n in names)
+    def name_per_cell(names: list[str]) -> str:
+        return per_cell(f"{quoted(name)}::{enumeration(*names)}" for name in names)
 
-    if any(c.question.channel == "row" for c in asked):
-        channel = per_cell(
-            "coalesce(channel_code, 'not_applicable')" if c.question.channel == "row" else quoted(c.question.channel)
-            for c in asked
-        )
-    else:
-        channel = name_per_cell(c.question.channel for c in asked)
+    none = f"'not_applicable'::{layout(contract)['channel_code']}"
+    channel = per_cell(
+        f"coalesce(channel_code, {none})"
+        if c.question.channel == "row"
+        else f"{quoted(c.question.channel)}::{layout(contract)['channel_code']}"
+        for c in asked
+    )
     return (
         f"SELECT {_constant(delivery.source)} AS source_code, {_constant(delivery.id)} AS delivery_id, row_number, "
         f"response_id, respondent_id, {_constant(contract.country)} AS country_code, organisation_code, sector_code, "
         f"segment_code, {_constant(contract.audience)} AS audience_code, "
         f"{_constant(contract.wave.code if contract.wave else None)} AS wave_code, answered_on, mode_code, "
         f"{channel} AS channel_code, "
-        f"{name_per_cell(c.measure for c in asked)} AS measure_code, "
-        f"{name_per_cell(c.column for c in asked)} AS question, "
+        f"{name_per_cell([c.measure for c in asked])} AS measure_code, "
+        f"{name_per_cell([c.column for c in asked])} AS question, "
         f"({per_cell(str(c.question.version) for c in asked)})::INTEGER AS question_version, "
         f"{per_cell(f'v{i}' for i in range(len(asked)))} AS value, weight, "
         f"{per_cell(f'm{i}' for i in range(len(asked)))} AS missing_reason "

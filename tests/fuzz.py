@@ -53,6 +53,7 @@ from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery
 from pipelines.errors import DeliveryRefused
 from pipelines.judging import cells
+from pipelines.readers import delimited as delimited_reader
 from pipelines.readers import sheet as sheet_reader
 from pipelines.readers import text as text_reader
 from pipelines.samples import twins
@@ -831,6 +832,7 @@ def _read_by(block: int, size: int) -> Iterator[Settings]:
         changes.enter_context(patch.object(text_reader, "BLOCK", block))
         changes.enter_context(patch.object(sheet_reader, "BLOCK", block))
         changes.enter_context(patch.object(text_reader, "PIECE", size // 4))
+        changes.enter_context(patch.object(delimited_reader, "LONG", 1))
         yield replace(load(), threads=2)
 
 

@@ -1,5 +1,6 @@
 """A large delivery is parsed in pieces side by side. What comes out must not show it."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from conftest import CUSTOMERS, sha256
 from pipelines import contracts, reference, settings, staging
 from pipelines.deliveries import Delivery
 from pipelines.errors import DeliveryRefused
-from pipelines.readers import text
+from pipelines.readers import delimited, text
 from pipelines.readers.text import Tally, cut
 
 HEADING = (
@@ -63,8 +64,65 @@ def test_pieces_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.Monk
     assert duckdb.execute(states).fetchall() == [("repeated_in_delivery", 50)]
     monkeypatch.setattr(text, "PIECE", 10_000)
     monkeypatch.setattr(text, "BLOCK", 700)
-    for threads in (2, 3, 8):
+    monkeypatch.setattr(delimited, "LONG", 1)
+    for threads in (1, 2, 3, 8):
         assert stage(tmp_path, content, threads) == whole
+
+
+def test_what_is_found_once_for_a_text_is_what_every_row_with_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = random.Random(20110930)
+    odd = [
+        "",
+        '""',
+        " ",
+        "\t",
+        "\xa0",
+        "Telefoon",
+        "x",
+        "7",
+        " 7",
+        "7\t",
+        "\xa07,5\xa0",
+        "7.5",
+        "+7",
+        "7,",
+        "1e1",
+        "99",
+    ]
+    odd += ["WEET NIET", "n.v.t.", "11", "Jan de Vries", "COMPLEET ", "test", "Web", "01-01-2011 ", "31-02-2011"]
+    lines = []
+    for i in range(30_000):
+        day = f"{i % 28 + 1:02}-{i % 12 + 1:02}-{1990 + i % 400 // 12}"  # more than the engine takes at a time
+        row = [
+            f"R{i}",
+            f"C{i}",
+            f"o{i % 5000}",
+            day,
+            "Telefoon",
+            f"{i % 4000},{i % 10}",
+            "8",
+            "n.v.t.",
+            "web",
+            "compleet",
+        ]
+        if i % 5 == 0:
+            row[drawn.randrange(10)] = drawn.choice(odd)
+        lines.append(";".join(row) + ";;;;\n")
+    found = []
+    for long in (1, 1 << 40):
+        monkeypatch.setattr(delimited, "LONG", long)
+        (tmp_path / f"{long}").mkdir()
+        found.append(stage(tmp_path / f"{long}", HEADING + "".join(lines), 2))
+    assert found[0] == found[1]
+    staged = duckdb.execute(
+        f"SELECT row_number, value FROM '{tmp_path}/1/2/answer.parquet' WHERE value > 10"
+    ).fetchall()
+    right = [(n, v) for n, v in staged if lines[n - 1].split(";")[5].strip() == f"{v / 10:.1f}".replace(".", ",")]
+    assert len(right) > 50
+    states = dict(duckdb.execute(f"SELECT reason, sum(n) FROM '{tmp_path}/1/2/receipt.parquet' GROUP BY 1").fetchall())
+    assert {"unknown_channel", "not_a_number", "no_valid_date", "unknown_status", "unknown_mode"} <= set(states)
 
 
 def test_a_fault_names_the_line_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,13 +47,13 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) ->
 
 
 @contextmanager
-def open_pieces(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract, several: bool) -> Iterator[Pieces]:
-    """The same in pieces that can be read side by side, if `several` and the format allows it; else in one."""
+def open_pieces(con: duckdb.DuckDBPyConnection, path: Path, contract: Contract) -> Iterator[Pieces]:
+    """The same in pieces that can be read side by side, if the format allows it; else in one."""
     form = contract.format
     if isinstance(form, Delimited | Qualtrics):
         from pipelines.readers import delimited
 
-        with delimited.open_pieces(path, form.delimited if isinstance(form, Qualtrics) else form, several) as pieces:
+        with delimited.open_pieces(path, form.delimited if isinstance(form, Qualtrics) else form) as pieces:
             yield pieces
     else:
         with open_text(con, path, contract) as text:

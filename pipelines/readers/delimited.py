@@ -35,6 +35,7 @@ from pipelines.readers.text import (
     utf8,
 )
 
+LONG = 1 << 20  # bytes of a piece of which most cells come many times
 MOST_ABOVE = 10_000  # lines that the heading may take, the empty ones above it included
 CELL_COUNT = {"TOO MANY COLUMNS": "too_many_cells", "MISSING COLUMNS": "too_few_cells"}
 
@@ -64,19 +65,19 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, form: Delimited) -> It
 
 
 @contextmanager
-def open_pieces(path: Path, form: Delimited, several: bool) -> Iterator[Pieces]:
-    """The same in pieces to be parsed side by side, as the engine reads a pipe on one thread; or in one piece."""
+def open_pieces(path: Path, form: Delimited) -> Iterator[Pieces]:
+    """The same in pieces to be parsed side by side, as the engine reads a pipe on one thread."""
     with _opened(path, form) as opened:
         tally = opened.tally()
 
         @contextmanager
-        def piece(lines: int, chunks: Iterator[bytes], con: duckdb.DuckDBPyConnection) -> Iterator[Text]:
-            with feeding(chunks, Counted() if several else tally, path) as feed:
+        def piece(lines: int, chunks: list[bytes], con: duckdb.DuckDBPyConnection) -> Iterator[Text]:
+            with feeding(iter(chunks), Counted(), path) as feed:
                 finish = partial(_refused_rows, con, path, opened.above + lines)
-                yield Text(opened.columns, opened.relation(feed.file), tally.total, finish)
+                long = sum(map(len, chunks)) >= LONG
+                yield Text(opened.columns, opened.relation(feed.file), tally.total, finish, long)
 
-        texts = cut(path, opened.body, tally) if several else iter([(0, opened.body)])
-        each = (partial(piece, lines, chunks) for lines, chunks in texts)
+        each = (partial(piece, lines, chunks) for lines, chunks in cut(path, opened.body, tally))
         yield Pieces(opened.columns, each, tally.total)
 
 

@@ -54,13 +54,14 @@ class Text:
     columns c0, c1, ... in the same order and `fault`, which is NULL or the reason why the row cannot be used.
     `finish` is called after the rows are read: it raises DeliveryRefused if reading did not end
     well, and else gives the rows that never became rows. `count` then tells how many rows stand in
-    the text, counted without the engine.
+    the text, counted without the engine. A `long` text is one of which most cells come many times.
     """
 
     columns: list[str]
     relation: str
     count: Callable[[], int]
     finish: Callable[[], list[RefusedRow]] = field(default=lambda: [])
+    long: bool = False
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ class Counted(Tally):
         pass
 
 
-def cut(path: Path, chunks: Iterator[bytes], tally: Tally) -> Iterator[tuple[int, Iterator[bytes]]]:
+def cut(path: Path, chunks: Iterator[bytes], tally: Tally) -> Iterator[tuple[int, list[bytes]]]:
     """A text in pieces that end where a record ends, each with the number of lines before it."""
     kept: list[bytes] = []
     size = before = lines = 0
@@ -274,13 +275,13 @@ def cut(path: Path, chunks: Iterator[bytes], tally: Tally) -> Iterator[tuple[int
         end = len(chunk) - tally.length  # of the last record that ends in this chunk
         if size + end >= PIECE and end > 0:
             lines += chunk.count(b"\n", 0, end)
-            yield before, iter([*kept, chunk[:end]])
+            yield before, [*kept, chunk[:end]]
             before, chunk = lines, chunk[end:]
             kept, size = [], 0
         kept.append(chunk)
         size += len(chunk)
         lines += chunk.count(b"\n")
-    yield before, iter(kept)
+    yield before, kept
 
 
 def refuse_early(path: Path, tally: Tally) -> None:

@@ -2,6 +2,8 @@
 
 python -m benchmarks staging --rows 1000000 --repeats 3
 python -m benchmarks coverage --runs 4000
+python -m benchmarks marts
+python -m benchmarks marts --cells 8000000
 """
 
 import argparse
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import coverage, staging
+from benchmarks import coverage, marts, measure, staging
+
+CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 
 
 def main() -> None:
@@ -24,18 +28,29 @@ def main() -> None:
     one.add_argument("--encoding", choices=["utf-8", "windows-1252"], default="utf-8")
     one.add_argument("--packed", action="store_true", help="as .csv.gz")
     one.add_argument("--only", nargs="+", choices=staging.NAMES, default=list(staging.NAMES))
-    one.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "meetlat-benchmarks")
+    one.add_argument("--cache", type=Path, default=CACHE)
     one.add_argument("--json", type=Path, help="write every measurement to this file too")
     one.add_argument("--markdown", type=Path, help="write the table to this file too")
     two = which.add_parser("coverage", help="how often the 95 %% interval holds the true value")
     two.add_argument("--runs", type=int, default=4_000, help="surveys per design")
+    three = which.add_parser("marts", help="every model after the cube, of the shipped exports")
+    three.add_argument("--cells", type=int, help="of a made-up cube of about so many cells instead")
+    three.add_argument("--repeats", type=int, default=1)
+    three.add_argument("--cache", type=Path, default=CACHE)
     asked = parser.parse_args()
     if asked.which == "coverage":
         print(coverage.table(coverage.run(asked.runs)))
         return
+    if asked.which == "marts":
+        with marts.made_up(asked.cells) if asked.cells else marts.shipped(asked.cache) as folder:
+            done = [marts.run(folder) for _ in range(asked.repeats)]
+        cube = f"a cube of {asked.cells:,} cells" if asked.cells else "the shipped exports"
+        print(f"{cube}; {measure.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}\n")
+        print(marts.table(done))
+        return
     of = staging.Exports(asked.cache, asked.rows, asked.encoding, asked.packed)
     results = staging.run(of, asked.repeats, asked.only)
-    about = f"{of}; {staging.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}"
+    about = f"{of}; {measure.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}"
     text = f"{about}\n\n{staging.table(results, of.text_size)}\n"
     print(text, end="")
     if asked.markdown:

@@ -14,11 +14,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.special import ndtr
 
-from pipelines import models, plan, settings
-from pipelines.engine import quoted
+from benchmarks import cubes
 
 CENTRE, BETWEEN, WITHIN = 7.0, 0.5, 1.5  # mean, sd of organisations, sd of respondents within one
 RESPONDENTS = 40  # of the median organisation
@@ -117,51 +115,14 @@ def dimensions(runs: int) -> dict[str, list[dict[str, object]]]:
 def estimated(counts: pa.Table, runs: int) -> list[tuple[float | None, ...]]:
     """What the models make of the cube: one row a run."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        made: dict[str, list[Path]] = {}
-        every = models.load(settings.load().sql)
-        rows = dimensions(runs)
-
-        def write(name: str, table: pa.Table | None = None) -> None:
-            made[name] = [folder / f"{name}.parquet"]
-            columns = (
-                ", ".join(f"{c.name} {c.type}" for c in every[name].columns)
-                if name in every
-                else plan.bare_tables()[name]
-            )
-            with duckdb.connect() as con:
-                if table is None:
-                    con.execute(f"CREATE TABLE filled ({columns})")
-                    for row in rows.get(name, []):
-                        names = ", ".join(row)
-                        con.execute(
-                            f"INSERT INTO filled ({names}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
-                        )
-                    con.execute(f"COPY filled TO {quoted(str(made[name][0]))} (FORMAT parquet)")
-                else:
-                    pq.write_table(table, made[name][0])
-
-        def make(name: str) -> None:
-            if name in made:
-                return
-            if name == "cube.score_counts":
-                write(name, counts)
-            elif name.startswith("estimate."):
-                for upstream in every[name].upstreams:
-                    make(upstream)
-                (folder / name).mkdir()
-                models.run(settings.load(), every[name], {u: made[u] for u in every[name].upstreams}, folder / name)
-                made[name] = [folder / name / "data.parquet"]
-            else:
-                write(name)
-
-        make("estimate.domain")
+        files = cubes.write(Path(temporary), {"cube.score_counts": counts, **dimensions(runs)})
+        domain = cubes.make(Path(temporary), "estimate.domain", files)
         with duckdb.connect() as con:
             return con.execute(
                 "SELECT value, se, df, se_cr2, df_cr2, ci_low, ci_high, sqrt(se ** 2 / design_effect), "
                 "obs_status = 'u', n_organisations_effective FROM read_parquet($1) "
                 "WHERE sector_code = 'all' AND channel_code = 'all' ORDER BY monitor_code",
-                [str(made["estimate.domain"][0])],
+                [str(domain)],
             ).fetchall()
 
 

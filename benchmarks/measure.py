@@ -5,6 +5,7 @@ Starting Python and importing are not counted, on either side.
 
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.settings import PROJECT
 
@@ -44,10 +46,31 @@ def _most(usage: resource.struct_rusage) -> int:
 
 def apart(module: str, *args: str) -> Measured:
     """The same in a new process: `python -m module args`, which prints what it measured."""
+    return Measured(**told(module, *args))
+
+
+def told(module: str, *args: str) -> dict[str, Any]:
+    """What a new process, `python -m module args`, prints as JSON in its last line."""
     ran = subprocess.run(
         [sys.executable, "-m", module, *args], cwd=PROJECT, env=_environment(), stdout=subprocess.PIPE, check=True
     )
-    return Measured(**json.loads(ran.stdout.splitlines()[-1]))
+    document: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return document
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def median(done: list[Measured]) -> Measured:
+    """Of each number its own median; for an even count the lower one."""
+    middle = (len(done) - 1) // 2
+    return Measured(
+        sorted(one.wall for one in done)[middle],
+        sorted(one.cpu for one in done)[middle],
+        sorted(one.memory for one in done)[middle],
+        done[0].rows,
+    )
 
 
 def tell(measured: Measured) -> None:

@@ -9,8 +9,6 @@ four     the same rows in four deliveries, staged side by side as every night
 python -m benchmarks.staging NAME EXPORTS      one of them, here; used by `python -m benchmarks`
 """
 
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -75,7 +73,7 @@ def table(results: dict[str, list[Measured]], size: int) -> str:
         "| | wall s | CPU s | MB/s | memory MiB | answers | wall, ratio | CPU, ratio | compared with |",
         "|---|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
-    middle = {name: _median(done) for name, done in results.items()}
+    middle = {name: measure.median(done) for name, done in results.items()}
     for name, one in middle.items():
         ratio = " |  | "
         if bare := middle.get(AGAINST.get(name, "")):
@@ -85,24 +83,6 @@ def table(results: dict[str, list[Measured]], size: int) -> str:
             f"{one.memory / (1 << 20):,.0f} | {one.rows:,} | {ratio} |"
         )
     return "\n".join(lines)
-
-
-def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-
-
-def _median(done: list[Measured]) -> Measured:
-    """Of each number its own median; for an even count the lower one."""
-    middle = (len(done) - 1) // 2
-    return Measured(
-        sorted(one.wall for one in done)[middle],
-        sorted(one.cpu for one in done)[middle],
-        sorted(one.memory for one in done)[middle],
-        done[0].rows,
-    )
-
-
-# --- in the process that is measured -------------------------------------------------------------
 
 
 def _bare(export: Path, out: Path, threads: int | None, encoding: str) -> Callable[[], int]:

@@ -374,7 +374,7 @@ class Build:
                 self._tables[table] = (
                     self._map(model)
                     if model.per_delivery
-                    else [self._run(model, {u: self._all_of(u) for u in model.upstreams})]
+                    else [self._run(model, {u: self.files(u) for u in model.upstreams})]
                 )
         return self._tables[table]
 
@@ -469,8 +469,8 @@ class Build:
         assert part is not None
         return f"{part.hash}/{name}", part.file(name)
 
-    def _all_of(self, table: str) -> list[tuple[str, Path]]:
-        """The files of everything a reduce model reads of one table."""
+    def files(self, table: str) -> list[tuple[str, Path]]:
+        """The files, each with the hash of its content, of everything a reduce model reads of one table."""
         layer, name = table.split(".")
         if table == "staged.delivery":
             part = self._list("staged.delivery", self._delivery_rows(), STAGED[table])

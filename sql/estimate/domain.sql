@@ -82,8 +82,7 @@ contribution AS (
     SELECT part.*
     FROM estimate.domain_organisation AS part
     SEMI JOIN estimate.period_twin AS twin
-        ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
-            = (part.monitor_code, part.audience_code, part.period_code)
+        ON twin.monitor_code = part.monitor_code AND twin.audience_code = part.audience_code AND twin.same_as_code = part.period_code
 ),
 summed AS (
     SELECT
@@ -107,7 +106,7 @@ total AS (
     -- c: the whole score next to R, and d = R - c. Squares are taken about c in whole numbers first: sum (y - R)^2 of
     -- answers that are all alike is then 0, and not what is left when large numbers cancel
     SELECT
-        *,
+        *, row_number() OVER () AS domain,
         CASE WHEN w > 0 THEN round(t::DOUBLE / w::DOUBLE)::HUGEINT ELSE 0 END AS c,
         CASE WHEN w > 0 THEN (t - c * w)::DOUBLE / w::DOUBLE END AS d
     FROM summed
@@ -121,7 +120,7 @@ whole AS (
 part AS (
     -- W_i, z_i and S_i = sum_k z_k^2 of each organisation; the differences are exact before they are divided
     SELECT
-        part.* EXCLUDE (sum_w), part.sum_w::DOUBLE AS w,
+        total.domain, part.organisation_code, part.sum_w::DOUBLE AS w,
         part.sum_w::DOUBLE / total.w::DOUBLE AS h,
         (part.sum_wy::HUGEINT * total.w - total.t * part.sum_w::HUGEINT)::DOUBLE / total.w::DOUBLE / total.w::DOUBLE AS z,
         greatest(
@@ -139,38 +138,41 @@ part AS (
         FROM contribution
         WHERE sector_code = 'all' AND channel_code = 'all'
     ) AS everywhere
-        ON (everywhere.monitor_code, everywhere.period_code, everywhere.audience_code, everywhere.measure_code)
-            = (part.monitor_code, part.period_code, part.audience_code, part.measure_code)
+        ON everywhere.monitor_code = part.monitor_code AND everywhere.period_code = part.period_code AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
         AND everywhere.code = coalesce(part.organisation_code, '')
     LEFT JOIN estimate.design AS design
-        ON (design.monitor_code, design.period_code, design.audience_code)
-            = (part.monitor_code, part.period_code, part.audience_code)
+        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code AND design.audience_code = part.audience_code
         AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
     WHERE total.w > 0 AND part.n_answers > 0
 ),
+-- sums of fractions depend on their order: the organisations of a stratum are listed in a fixed one
+listed AS (
+    SELECT
+        domain, stratum_code, any_value(n_stratum) AS m, any_value(sampled_share) AS f,
+        list({'w': w, 'h': h, 'z': z, 's': s, 'off': off_equal, 'n': n_everywhere} ORDER BY organisation_code) AS parts
+    FROM part
+    GROUP BY domain, stratum_code
+),
 stratum AS (
     SELECT
-        monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, stratum_code,
-        any_value(n_stratum) AS m, any_value(sampled_share) AS f,
-        sum(z ORDER BY organisation_code) AS sum_z, sum(z * z ORDER BY organisation_code) AS sum_zz,
-        sum(w * w ORDER BY organisation_code) AS sum_ww,
+        domain, stratum_code, m, f,
+        list_sum([p.z for p in parts]) AS sum_z, list_sum([p.z * p.z for p in parts]) AS sum_zz,
+        list_sum([p.w * p.w for p in parts]) AS sum_ww,
         -- CR2: squares over 1 - h_i; and for its degrees of freedom sum h_i^2, sum q_i, sum q_i^2 with q_i = h_i^2 / (1 - h_i)
-        sum(z * z / (1 - h) ORDER BY organisation_code) FILTER (h < 1) AS sum_zz_cr2,
-        sum(h * h ORDER BY organisation_code) AS sum_hh,
-        sum(h * h / (1 - h) ORDER BY organisation_code) FILTER (h < 1) AS sum_q,
-        sum((h * h / (1 - h)) ** 2 ORDER BY organisation_code) FILTER (h < 1) AS sum_qq,
-        sum(off_equal * off_equal ORDER BY organisation_code) AS sum_off,
+        list_sum([p.z * p.z / (1 - p.h) for p in parts if p.h < 1]) AS sum_zz_cr2,
+        list_sum([p.h * p.h for p in parts]) AS sum_hh,
+        list_sum([p.h * p.h / (1 - p.h) for p in parts if p.h < 1]) AS sum_q,
+        list_sum([(p.h * p.h / (1 - p.h)) ** 2 for p in parts if p.h < 1]) AS sum_qq,
+        list_sum([p.off * p.off for p in parts]) AS sum_off,
         -- participants: an organisation of one respondent is centred at 0, the mean of all z_k
-        sum(
-            CASE WHEN n_everywhere > 1 THEN n_everywhere / (n_everywhere - 1.0) * greatest(s - z * z / n_everywhere, 0) ELSE s END
-            ORDER BY organisation_code
-        ) AS v_participants
-    FROM part
-    GROUP BY ALL
+        list_sum([
+            CASE WHEN p.n > 1 THEN p.n / (p.n - 1.0) * greatest(p.s - p.z * p.z / p.n, 0) ELSE p.s END for p in parts
+        ]) AS v_participants
+    FROM listed
 ),
 spread AS (
     SELECT
-        monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
+        domain,
         count(*) AS n_strata,
         sum(
             (1 - f) * CASE WHEN m > 1 THEN m / (m - 1.0) * greatest(sum_zz - sum_z * sum_z / m, 0) ELSE sum_zz END
@@ -182,11 +184,11 @@ spread AS (
         max((1 - f) * sum_zz_cr2) AS v_cr2,
         max(1 / (sum_hh + sum_q * sum_q - sum_qq)) AS df_cr2  -- of use where there is one stratum only
     FROM stratum
-    GROUP BY ALL
+    GROUP BY domain
 ),
 joined AS (
     SELECT
-        total.*, spread.* EXCLUDE (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code),
+        total.*, spread.* EXCLUDE (domain),
         frame.sampling_unit, frame.strata, frame.provenance, measure.statistic, measure.unit, measure.scale_conversion,
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_max ELSE measure.scale_min END AS scale_worst,
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_min ELSE measure.scale_max END AS scale_best,
@@ -198,7 +200,7 @@ joined AS (
     JOIN frame USING (monitor_code, audience_code)
     JOIN core.dim_measure AS measure USING (measure_code)
     JOIN whole USING (monitor_code, period_code, audience_code, measure_code)
-    LEFT JOIN spread USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+    LEFT JOIN spread USING (domain)
 ),
 clustered AS (
     SELECT
@@ -336,9 +338,8 @@ SELECT
     e.sampling_unit, e.provenance
 FROM chosen AS e
 JOIN estimate.period_twin AS twin
-    ON (twin.monitor_code, twin.audience_code, twin.same_as_code) = (e.monitor_code, e.audience_code, e.period_code)
+    ON twin.monitor_code = e.monitor_code AND twin.audience_code = e.audience_code AND twin.same_as_code = e.period_code
 JOIN core.dim_period AS period ON period.period_code = twin.period_code
 JOIN core.dim_sector AS sector ON sector.sector_code = e.sector_code
 LEFT JOIN estimate.weighted_domain AS weighted
-    ON (weighted.monitor_code, weighted.period_code, weighted.audience_code, weighted.sector_code, weighted.channel_code, weighted.measure_code)
-        = (e.monitor_code, twin.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code)
+    ON weighted.monitor_code = e.monitor_code AND weighted.period_code = twin.period_code AND weighted.audience_code = e.audience_code AND weighted.sector_code = e.sector_code AND weighted.channel_code = e.channel_code AND weighted.measure_code = e.measure_code

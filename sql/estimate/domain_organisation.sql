@@ -14,30 +14,30 @@
 -- @column  cross_wt      DECIMAL(38,0) | Sum of W_k times T of the respondent in other organisations.
 -- @column  cross_tt      DECIMAL(38,0) | Sum of T_k times T of the respondent in other organisations.
 
+-- summed in steps, each of few rows: over the time cells of a period, over channels, and up the sector tree
 WITH in_period AS (
-    SELECT moment.* EXCLUDE (wave_code, time_cell_code), place.period_code
-    FROM estimate.organisation_moment AS moment
-    JOIN estimate.time_cell_period AS place
-        ON (place.monitor_code, place.audience_code, place.time_cell_code)
-            = (moment.monitor_code, moment.audience_code, moment.time_cell_code)
-        AND place.wave_code = coalesce(moment.wave_code, '')
+    SELECT
+        place.period_code, monitor_code, audience_code, organisation_code, sector_code, channel_code, measure_code,
+        sum(COLUMNS('^(n|sum)_'))
+    FROM (SELECT * REPLACE (coalesce(wave_code, '') AS wave_code) FROM estimate.organisation_moment) AS moment
+    JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, wave_code, time_cell_code)
     SEMI JOIN estimate.period_twin AS twin
-        ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
-            = (moment.monitor_code, moment.audience_code, place.period_code)
+        ON twin.monitor_code = moment.monitor_code AND twin.audience_code = moment.audience_code
+        AND twin.same_as_code = place.period_code
+    GROUP BY ALL
 ),
-by_channel AS (
-    SELECT * EXCLUDE (channel_code), unnest([channel_code, 'all']) AS channel_code FROM in_period
+in_channel AS (
+    SELECT
+        period_code, monitor_code, audience_code, organisation_code, sector_code, channel_code, measure_code,
+        sum(COLUMNS('^(n|sum)_'))
+    FROM (SELECT * REPLACE (unnest([channel_code, 'all']) AS channel_code) FROM in_period)
+    GROUP BY ALL
 ),
 summed AS (
     SELECT
-        period_code, monitor_code, audience_code, organisation_code, bridge.ancestor_code AS sector_code,
-        channel_code, measure_code,
-        sum(n_answers) AS n_answers, sum(n_dont_know) AS n_dont_know, sum(n_blank) AS n_blank,
-        sum(n_promoters) AS n_promoters, sum(n_detractors) AS n_detractors,
-        sum(sum_w_promoters) AS sum_w_promoters, sum(sum_w_detractors) AS sum_w_detractors,
-        sum(sum_w) AS sum_w, sum(sum_wy) AS sum_wy, sum(sum_wyy) AS sum_wyy,
-        sum(sum_w2) AS sum_w2, sum(sum_w2y) AS sum_w2y, sum(sum_w2yy) AS sum_w2yy
-    FROM by_channel
+        period_code, monitor_code, audience_code, organisation_code, bridge.ancestor_code AS sector_code, channel_code,
+        measure_code, sum(COLUMNS('^(n|sum)_'))
+    FROM in_channel
     JOIN core.bridge_sector AS bridge USING (sector_code)
     GROUP BY ALL
 )
@@ -50,10 +50,13 @@ SELECT
     1000 * sum_w2yy + coalesce(own_tt, 0) AS sum_tt,
     coalesce(cross_ww, 0) AS cross_ww, coalesce(cross_wt, 0) AS cross_wt, coalesce(cross_tt, 0) AS cross_tt
 FROM summed
+LEFT JOIN (
+    SELECT * REPLACE (coalesce(organisation_code, '') AS organisation_code) FROM estimate.repeat_organisation
+) AS again
+    ON again.monitor_code = summed.monitor_code AND again.period_code = summed.period_code
+    AND again.audience_code = summed.audience_code AND again.sector_code = summed.sector_code
+    AND again.channel_code = summed.channel_code AND again.measure_code = summed.measure_code
+    AND again.organisation_code = coalesce(summed.organisation_code, '')
 JOIN estimate.period_twin AS twin
-    ON (twin.monitor_code, twin.audience_code, twin.same_as_code)
-        = (summed.monitor_code, summed.audience_code, summed.period_code)
-LEFT JOIN estimate.repeat_organisation AS again
-    ON (again.monitor_code, again.period_code, again.audience_code, again.sector_code, again.channel_code, again.measure_code)
-        = (summed.monitor_code, summed.period_code, summed.audience_code, summed.sector_code, summed.channel_code, summed.measure_code)
-    AND coalesce(again.organisation_code, '') = coalesce(summed.organisation_code, '')
+    ON twin.monitor_code = summed.monitor_code AND twin.audience_code = summed.audience_code
+    AND twin.same_as_code = summed.period_code

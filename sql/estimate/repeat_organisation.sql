@@ -21,14 +21,17 @@
 -- @column cross_wt          DECIMAL(38,0) | The same for W_k and T_k.
 -- @column cross_tt          DECIMAL(38,0) | The same for T_k.
 
-WITH person AS (
-    -- respondents and organisations as numbers: what follows multiplies every answer by its periods and domains
-    SELECT source_code, respondent_id, row_number() OVER () AS person
-    FROM (SELECT DISTINCT source_code, respondent_id FROM cube.repeat_answer)
-),
-organisation AS (
+WITH organisation AS (
+    -- organisations and respondents as numbers: what follows multiplies every answer by its periods and domains
     SELECT organisation_code, row_number() OVER (ORDER BY organisation_code) AS organisation
     FROM (SELECT DISTINCT coalesce(organisation_code, '') AS organisation_code FROM cube.repeat_answer)
+),
+person AS (
+    SELECT
+        source_code, respondent_id, row_number() OVER () AS person,
+        min(coalesce(organisation_code, '')) < max(coalesce(organisation_code, '')) AS is_of_several
+    FROM cube.repeat_answer
+    GROUP BY source_code, respondent_id
 ),
 answer AS (
     SELECT
@@ -39,7 +42,7 @@ answer AS (
             WHEN a.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        person.person, organisation.organisation, a.n, a.weight::HUGEINT AS w,
+        person.person, person.is_of_several, organisation.organisation, a.n, a.weight::HUGEINT AS w,
         CASE measure.statistic
             WHEN 'nps' THEN CASE WHEN a.value >= 9 THEN 100 WHEN a.value >= 7 THEN 0 ELSE -100 END
             WHEN 'share' THEN 100 * a.value
@@ -55,7 +58,10 @@ answer AS (
 ),
 -- every kind of answer with the domains that it counts in, as numbers too
 kind AS (
-    SELECT *, row_number() OVER () AS kind
+    SELECT
+        *, row_number() OVER () AS kind,
+        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, channel_code) AS of_one_channel,
+        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, time_cell_code, wave_code) AS of_one_cell
     FROM (SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code FROM answer)
 ),
 placed AS (
@@ -82,9 +88,9 @@ member AS (
 numbered AS (
     -- alone: the respondent's only answer about this channel, or in this month; in such domains it changes nothing
     SELECT
-        kind, person, organisation, n, w, y,
-        sum(n) OVER (PARTITION BY person, monitor_code, audience_code, measure_code, channel_code) = 1 AS alone_of_channel,
-        sum(n) OVER (PARTITION BY person, monitor_code, audience_code, measure_code, time_cell_code, wave_code) = 1 AS alone_of_cell
+        kind, person, is_of_several, organisation, n, w, y,
+        sum(n) OVER (PARTITION BY person, of_one_channel) = 1 AS alone_of_channel,
+        sum(n) OVER (PARTITION BY person, of_one_cell) = 1 AS alone_of_cell
     FROM answer
     JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code)
 ),
@@ -105,7 +111,7 @@ single_in_domain AS (
 -- what a respondent holds in one organisation
 held AS (
     SELECT
-        domain, person, organisation,
+        domain, person, organisation, is_of_several,
         sum(n)::BIGINT AS n, sum(n * w::BIGINT)::BIGINT AS w, sum(n * w::BIGINT * y)::BIGINT AS t
     FROM numbered JOIN member USING (kind)
     WHERE NOT (of_channel AND alone_of_channel) AND NOT (of_cell AND alone_of_cell)
@@ -119,19 +125,20 @@ own AS (
     GROUP BY ALL
 ),
 -- and beside that, in other organisations
-several AS (SELECT person FROM numbered GROUP BY person HAVING min(organisation) < max(organisation)),
 held_anywhere AS (
     SELECT domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t
     FROM held
-    WHERE person IN (FROM several)
-    GROUP BY ALL
+    WHERE is_of_several
+    GROUP BY domain, person
 ),
 beside AS (
     SELECT
         held.domain, held.organisation, count(*) FILTER (held.organisation > everywhere.first) AS n_elsewhere,
         sum(held.w::HUGEINT * (everywhere.w - held.w)) AS ww, sum(held.w::HUGEINT * (everywhere.t - held.t)) AS wt,
         sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt
-    FROM held JOIN held_anywhere AS everywhere USING (domain, person)
+    FROM held
+    JOIN held_anywhere AS everywhere USING (domain, person)
+    WHERE is_of_several
     GROUP BY ALL
 )
 SELECT

@@ -203,18 +203,24 @@ placed AS (
     FROM (SELECT id, cell, period_code, organisation_code, n_answers, n, w, t, r, v, is_solid, sign FROM own) AS own
     JOIN member USING (organisation_code, period_code)
 ),
-pooled AS (
+-- sums of fractions depend on their order: the organisations of a group are listed in a fixed one
+listed AS (
     SELECT
         cell, grp, count(*) AS g, sum(n_answers) AS n_answers, sum(w)::HUGEINT AS w, sum(t)::HUGEINT AS t,
         sum(w * w)::HUGEINT AS ww, sum(w * t)::HUGEINT AS wt, sum(t * t)::HUGEINT AS tt,
-        sum(r ORDER BY organisation_code) AS r,
         count(*) FILTER (is_solid) AS solid,
-        coalesce(sum(r ORDER BY organisation_code) FILTER (is_solid), 0) AS solid_r,
-        coalesce(sum(r * r ORDER BY organisation_code) FILTER (is_solid), 0) AS solid_rr,
-        coalesce(sum(v ORDER BY organisation_code) FILTER (is_solid), 0) AS solid_v
+        list({'r': r, 'v': v, 'is_solid': is_solid} ORDER BY organisation_code) AS parts
     FROM placed
     GROUP BY cell, grp
     HAVING count(*) >= 5
+),
+pooled AS (
+    SELECT
+        * EXCLUDE (parts), list_sum([p.r for p in parts]) AS r,
+        coalesce(list_sum([p.r for p in parts if p.is_solid]), 0) AS solid_r,
+        coalesce(list_sum([p.r * p.r for p in parts if p.is_solid]), 0) AS solid_rr,
+        coalesce(list_sum([p.v for p in parts if p.is_solid]), 0) AS solid_v
+    FROM listed
 ),
 -- the group less the organisation itself
 peers AS (
@@ -339,24 +345,29 @@ mix AS (
     GROUP BY id, grp
 ),
 -- peers: z_j = (sum_c (R_ic - gap) W_jc - T_jc) / W over those channels, so that their mix is an estimate too
-mix_error AS (
+mix_term AS (
     SELECT
         p.id, p.grp,
-        CASE
-            WHEN count(p.covariance) = count(*)
-            THEN sum(p.times * share[p.a] * share[p.b] * p.covariance ORDER BY p.a, p.b)
-        END AS v,
-        sum(
-            p.times * (
-                (p.r_a - mix.r + mix.peer_r) * (p.r_b - mix.r + mix.peer_r) * p.ww
-                - (p.r_a - mix.r + mix.peer_r) * p.wt - (p.r_b - mix.r + mix.peer_r) * p.tw + p.tt
-            )
+        list(
+            {
+                'v': p.times * share[p.a] * share[p.b] * p.covariance,
+                'square': p.times * (
+                    (p.r_a - mix.r + mix.peer_r) * (p.r_b - mix.r + mix.peer_r) * p.ww
+                    - (p.r_a - mix.r + mix.peer_r) * p.wt - (p.r_b - mix.r + mix.peer_r) * p.tw + p.tt
+                )
+            }
             ORDER BY p.a, p.b
-        ) AS square
+        ) AS parts
     FROM peer_pair AS p
     JOIN mix USING (id, grp)
     WHERE share[p.a] IS NOT NULL AND share[p.b] IS NOT NULL
     GROUP BY p.id, p.grp
+),
+mix_error AS (
+    SELECT
+        id, grp, CASE WHEN len([p for p in parts if p.v IS NULL]) = 0 THEN list_sum([p.v for p in parts]) END AS v,
+        list_sum([p.square for p in parts]) AS square
+    FROM mix_term
 ),
 mixed AS (
     SELECT
@@ -372,7 +383,7 @@ mixed AS (
     JOIN mix_error AS e USING (id, grp)
     JOIN compared AS c USING (id, grp)
 ),
-tested AS (
+tested AS MATERIALIZED (
     SELECT
         *, r - peer_r AS gap, sqrt(v + peer_v) AS gap_se,
         (v + peer_v) ** 2 / (v ** 2 / (n - 1) + peer_v ** 2 / (k - 1)) AS gap_df,

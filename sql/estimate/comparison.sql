@@ -70,8 +70,8 @@ drawn AS MATERIALIZED (
         SELECT span.span, d.organisation_code, d.stratum_code, d.n_stratum, d.sampled_share, false
         FROM span
         JOIN estimate.design AS d
-            ON (d.monitor_code, d.audience_code, d.period_code)
-                = (span.monitor_code, span.audience_code, span.other_period)
+            ON d.monitor_code = span.monitor_code AND d.audience_code = span.audience_code
+                AND d.period_code = span.other_period
         WHERE span.period_code <> span.other_period
     ) AS d
     JOIN organisation ON organisation.organisation_code = coalesce(d.organisation_code, '')
@@ -151,11 +151,11 @@ people AS MATERIALIZED (
     JOIN estimate.domain_sum AS a ON a.domain = pair.a
     JOIN estimate.domain_sum AS b ON b.domain = pair.b
     JOIN whole AS later
-        ON (later.monitor_code, later.audience_code, later.measure_code, later.period_code)
-            = (pair.monitor_code, pair.audience_code, pair.measure_code, pair.period_code)
+        ON later.monitor_code = pair.monitor_code AND later.audience_code = pair.audience_code
+            AND later.measure_code = pair.measure_code AND later.period_code = pair.period_code
     JOIN whole AS earlier
-        ON (earlier.monitor_code, earlier.audience_code, earlier.measure_code, earlier.period_code)
-            = (pair.monitor_code, pair.audience_code, pair.measure_code, pair.other_period)
+        ON earlier.monitor_code = pair.monitor_code AND earlier.audience_code = pair.audience_code
+            AND earlier.measure_code = pair.measure_code AND earlier.period_code = pair.other_period
     LEFT JOIN estimate.comparison_respondent AS met ON met.a = pair.a AND met.b = pair.b
     LEFT JOIN estimate.comparison_respondent AS again ON again.a = later.domain AND again.b = earlier.domain
     WHERE NOT pair.by_organisation OR met.is_across OR a.n_within > a.n_respondents OR b.n_within > b.n_respondents

@@ -84,9 +84,9 @@ joined AS (
     JOIN frame USING (monitor_code, audience_code)
     LEFT JOIN estimate.series_break AS series
         ON c.kind = 'period'
-        AND (series.monitor_code, series.audience_code, series.measure_code, series.channel_code)
-            = (c.monitor_code, c.audience_code, c.measure_code, c.channel_code)
-        AND (series.period_code, series.other_period) = (c.period_code, c.other_period)
+        AND series.monitor_code = c.monitor_code AND series.audience_code = c.audience_code
+        AND series.measure_code = c.measure_code AND series.channel_code = c.channel_code
+        AND series.period_code = c.period_code AND series.other_period = c.other_period
 ),
 -- one quantile for each of the few degrees of freedom
 quantile AS MATERIALIZED (

@@ -82,7 +82,8 @@ contribution AS (
     SELECT part.*
     FROM estimate.domain_organisation AS part
     SEMI JOIN estimate.period_twin AS twin
-        ON twin.monitor_code = part.monitor_code AND twin.audience_code = part.audience_code AND twin.same_as_code = part.period_code
+        ON twin.monitor_code = part.monitor_code AND twin.audience_code = part.audience_code
+            AND twin.same_as_code = part.period_code
 ),
 summed AS (
     SELECT
@@ -138,10 +139,12 @@ part AS (
         FROM contribution
         WHERE sector_code = 'all' AND channel_code = 'all'
     ) AS everywhere
-        ON everywhere.monitor_code = part.monitor_code AND everywhere.period_code = part.period_code AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
+        ON everywhere.monitor_code = part.monitor_code AND everywhere.period_code = part.period_code
+            AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
         AND everywhere.code = coalesce(part.organisation_code, '')
     LEFT JOIN estimate.design AS design
-        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code AND design.audience_code = part.audience_code
+        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code
+            AND design.audience_code = part.audience_code
         AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
     WHERE total.w > 0 AND part.n_answers > 0
 ),
@@ -338,8 +341,11 @@ SELECT
     e.sampling_unit, e.provenance
 FROM chosen AS e
 JOIN estimate.period_twin AS twin
-    ON twin.monitor_code = e.monitor_code AND twin.audience_code = e.audience_code AND twin.same_as_code = e.period_code
+    ON twin.monitor_code = e.monitor_code AND twin.audience_code = e.audience_code
+        AND twin.same_as_code = e.period_code
 JOIN core.dim_period AS period ON period.period_code = twin.period_code
 JOIN core.dim_sector AS sector ON sector.sector_code = e.sector_code
 LEFT JOIN estimate.weighted_domain AS weighted
-    ON weighted.monitor_code = e.monitor_code AND weighted.period_code = twin.period_code AND weighted.audience_code = e.audience_code AND weighted.sector_code = e.sector_code AND weighted.channel_code = e.channel_code AND weighted.measure_code = e.measure_code
+    ON weighted.monitor_code = e.monitor_code AND weighted.period_code = twin.period_code
+        AND weighted.audience_code = e.audience_code AND weighted.sector_code = e.sector_code
+        AND weighted.channel_code = e.channel_code AND weighted.measure_code = e.measure_code

@@ -32,8 +32,8 @@ asked AS (
     ) AS cell
     JOIN core.dim_source AS source USING (source_code)
     JOIN estimate.time_cell_period AS place
-        ON (place.monitor_code, place.audience_code, place.time_cell_code, place.wave_code)
-            = (source.monitor_code, cell.audience_code, cell.time_cell_code, cell.wave_code)
+        ON place.monitor_code = source.monitor_code AND place.audience_code = cell.audience_code
+            AND place.time_cell_code = cell.time_cell_code AND place.wave_code = cell.wave_code
 ),
 version AS (
     -- the versions of a source in a period; 1.2 if it has both
@@ -51,8 +51,8 @@ side AS (
     SELECT compared.*, version.source_code, NULL, version.versions
     FROM compared
     JOIN version
-        ON (version.monitor_code, version.audience_code, version.measure_code, version.channel_code)
-            = (compared.monitor_code, compared.audience_code, compared.measure_code, compared.channel_code)
+        ON version.monitor_code = compared.monitor_code AND version.audience_code = compared.audience_code
+            AND version.measure_code = compared.measure_code AND version.channel_code = compared.channel_code
         AND version.period_code = compared.other_period
 ),
 question AS (
@@ -69,8 +69,8 @@ mode_count AS (
     FROM cube.mode_counts AS m
     JOIN core.dim_source AS source USING (source_code)
     JOIN estimate.time_cell_period AS place
-        ON (place.monitor_code, place.audience_code, place.time_cell_code, place.wave_code)
-            = (source.monitor_code, m.audience_code, m.time_cell_code, coalesce(m.wave_code, ''))
+        ON place.monitor_code = source.monitor_code AND place.audience_code = m.audience_code
+            AND place.time_cell_code = m.time_cell_code AND place.wave_code = coalesce(m.wave_code, '')
     GROUP BY ALL
 ),
 mode_total AS (
@@ -83,16 +83,18 @@ mode AS (
     ) AS pair
     JOIN mode_total AS later USING (monitor_code, audience_code, measure_code, period_code)
     JOIN mode_total AS earlier
-        ON (earlier.monitor_code, earlier.audience_code, earlier.measure_code, earlier.period_code)
-            = (pair.monitor_code, pair.audience_code, pair.measure_code, pair.other_period)
+        ON earlier.monitor_code = pair.monitor_code AND earlier.audience_code = pair.audience_code
+            AND earlier.measure_code = pair.measure_code AND earlier.period_code = pair.other_period
     JOIN (SELECT DISTINCT monitor_code, mode_code FROM mode_count) AS mode
         ON mode.monitor_code = pair.monitor_code
     LEFT JOIN mode_count AS x
-        ON (x.monitor_code, x.audience_code, x.measure_code, x.period_code, x.mode_code)
-            = (pair.monitor_code, pair.audience_code, pair.measure_code, pair.period_code, mode.mode_code)
+        ON x.monitor_code = pair.monitor_code AND x.audience_code = pair.audience_code
+            AND x.measure_code = pair.measure_code AND x.period_code = pair.period_code
+            AND x.mode_code = mode.mode_code
     LEFT JOIN mode_count AS y
-        ON (y.monitor_code, y.audience_code, y.measure_code, y.period_code, y.mode_code)
-            = (pair.monitor_code, pair.audience_code, pair.measure_code, pair.other_period, mode.mode_code)
+        ON y.monitor_code = pair.monitor_code AND y.audience_code = pair.audience_code
+            AND y.measure_code = pair.measure_code AND y.period_code = pair.other_period
+            AND y.mode_code = mode.mode_code
     WHERE abs(coalesce(x.n, 0) / later.n - coalesce(y.n, 0) / earlier.n)
         >= greatest(0.25, 2 * sqrt(1 / later.n + 1 / earlier.n))
     GROUP BY ALL

@@ -156,8 +156,8 @@ stratum AS (
     FROM by_organisation AS part
     JOIN frame USING (sample)
     JOIN estimate.design AS design
-        ON (design.monitor_code, design.period_code, design.audience_code, design.organisation_code)
-            = (frame.monitor_code, frame.period_code, frame.audience_code, part.organisation_code)
+        ON design.monitor_code = frame.monitor_code AND design.period_code = frame.period_code
+            AND design.audience_code = frame.audience_code AND design.organisation_code = part.organisation_code
     LEFT JOIN (SELECT DISTINCT domain, organisation_code FROM inside) AS inside
         ON inside.domain = part.domain AND inside.organisation_code = part.organisation_code
     WHERE frame.sampling_unit = 'organisation'
@@ -194,8 +194,9 @@ several AS (
         AND coalesce(a.stated_sector_code, '') = coalesce(again.sector_code, '')
         AND coalesce(a.segment_code, '') = coalesce(again.segment_code, '')
     JOIN sample
-        ON (sample.weighting_code, sample.monitor_code, sample.audience_code, sample.period_code, sample.measure_code)
-            = (a.weighting_code, a.monitor_code, a.audience_code, a.period_code, a.measure_code)
+        ON sample.weighting_code = a.weighting_code AND sample.monitor_code = a.monitor_code
+            AND sample.audience_code = a.audience_code AND sample.period_code = a.period_code
+            AND sample.measure_code = a.measure_code
     JOIN frame ON frame.sample = sample.sample AND frame.sampling_unit = 'respondent'
     GROUP BY ALL
 ),
@@ -263,11 +264,13 @@ estimated AS (
     LEFT JOIN of_organisations AS organisations ON organisations.domain = total.domain
     LEFT JOIN of_respondents AS respondents ON respondents.domain = total.domain
     JOIN counted AS mine
-        ON (mine.monitor_code, mine.period_code, mine.audience_code, mine.sector_code, mine.channel_code, mine.measure_code)
-            = (frame.monitor_code, frame.period_code, frame.audience_code, domain.ancestor_code, domain.in_channel, frame.measure_code)
+        ON mine.monitor_code = frame.monitor_code AND mine.period_code = frame.period_code
+            AND mine.audience_code = frame.audience_code AND mine.sector_code = domain.ancestor_code
+            AND mine.channel_code = domain.in_channel AND mine.measure_code = frame.measure_code
     JOIN counted AS whole
-        ON (whole.monitor_code, whole.period_code, whole.audience_code, whole.sector_code, whole.channel_code, whole.measure_code)
-            = (frame.monitor_code, frame.period_code, frame.audience_code, 'all', 'all', frame.measure_code)
+        ON whole.monitor_code = frame.monitor_code AND whole.period_code = frame.period_code
+            AND whole.audience_code = frame.audience_code AND whole.sector_code = 'all' AND whole.channel_code = 'all'
+            AND whole.measure_code = frame.measure_code
 )
 SELECT
     monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, weighting_code,

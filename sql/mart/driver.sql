@@ -66,8 +66,8 @@ placed AS (
     FROM cube.cross_product AS x
     JOIN core.dim_source AS source USING (source_code)
     JOIN place
-        ON (place.monitor_code, place.audience_code, place.time_cell_code)
-            = (source.monitor_code, x.audience_code, x.time_cell_code)
+        ON place.monitor_code = source.monitor_code AND place.audience_code = x.audience_code
+            AND place.time_cell_code = x.time_cell_code
         AND place.wave_code = coalesce(x.wave_code, '')
     GROUP BY ALL
 ),
@@ -214,12 +214,12 @@ joint AS (
     FROM cube.joint_answer AS x
     JOIN core.dim_source AS source USING (source_code)
     JOIN place
-        ON (place.monitor_code, place.audience_code, place.time_cell_code)
-            = (source.monitor_code, x.audience_code, x.time_cell_code)
+        ON place.monitor_code = source.monitor_code AND place.audience_code = x.audience_code
+            AND place.time_cell_code = x.time_cell_code
         AND place.wave_code = coalesce(x.wave_code, '')
     JOIN fit
-        ON (fit.monitor_code, fit.period_code, fit.audience_code, fit.driver_set_code)
-            = (source.monitor_code, place.period_code, x.audience_code, x.driver_set_code)
+        ON fit.monitor_code = source.monitor_code AND fit.period_code = place.period_code
+            AND fit.audience_code = x.audience_code AND fit.driver_set_code = x.driver_set_code
     GROUP BY ALL
 ),
 person AS (

@@ -78,8 +78,8 @@ part AS (
     FROM estimate.segment_organisation AS part
     JOIN total USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, segment_type, segment_code)
     LEFT JOIN estimate.design AS design
-        ON (design.monitor_code, design.period_code, design.audience_code)
-            = (part.monitor_code, part.period_code, part.audience_code)
+        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code
+            AND design.audience_code = part.audience_code
         AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
     WHERE total.w > 0 AND part.n_answers > 0
 ),

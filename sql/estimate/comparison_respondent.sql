@@ -126,12 +126,38 @@ times AS (
     FROM estimate.time_cell_period AS x
     JOIN estimate.time_cell_period AS y USING (monitor_code, audience_code, period_code)
 ),
+-- every kind of pair of answers with the pairs of domains that it counts in, as numbers
+place AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place
+    FROM (SELECT DISTINCT * EXCLUDE (sort, other) FROM placed)
+),
+counts_in AS MATERIALIZED (
+    SELECT place.place, a, b
+    FROM place
+    JOIN times USING (monitor_code, audience_code, kind, time_cell_code, wave_code, other_cell, other_wave)
+    JOIN estimate.comparison_pair AS pair
+        USING (
+            monitor_code, audience_code, measure_code, kind, sector_code, channel_code, other_channel,
+            period_code, other_period
+        )
+),
+member AS MATERIALIZED (
+    SELECT
+        placed.sort, placed.other, place.place,
+        NOT place.by_organisation
+        OR (place.kind = 'period' AND place.sector_code = 'all' AND place.channel_code = 'all') AS is_counted
+    FROM placed
+    JOIN place
+        USING (
+            monitor_code, audience_code, measure_code, by_organisation, kind, sector_code, channel_code, other_channel,
+            time_cell_code, wave_code, other_cell, other_wave
+        )
+),
 rolled AS (
     SELECT
-        p.monitor_code, p.audience_code, p.measure_code, p.kind, p.sector_code, p.channel_code, p.other_channel,
-        p.time_cell_code, p.wave_code, p.other_cell, p.other_wave, unit IS NOT NULL AS is_within,
+        place, unit IS NOT NULL AS is_within,
         sum(ww)::HUGEINT AS ww, sum(wt)::HUGEINT AS wt, sum(tw)::HUGEINT AS tw, sum(tt)::HUGEINT AS tt
-    FROM placed AS p
+    FROM member
     JOIN shared USING (sort, other)
     GROUP BY ALL
 ),
@@ -142,29 +168,16 @@ summed AS (
         coalesce(sum(tw) FILTER (is_within), 0) AS within_tw, coalesce(sum(tt) FILTER (is_within), 0) AS within_tt,
         sum(ww) AS person_ww, sum(wt) AS person_wt, sum(tw) AS person_tw, sum(tt) AS person_tt
     FROM rolled
-    JOIN times USING (monitor_code, audience_code, kind, time_cell_code, wave_code, other_cell, other_wave)
-    JOIN estimate.comparison_pair AS pair
-        USING (
-            monitor_code, audience_code, measure_code, kind, sector_code, channel_code, other_channel,
-            period_code, other_period
-        )
+    JOIN counts_in USING (place)
     GROUP BY a, b
 ),
 counted AS (
     -- people do not add up over months
     SELECT a, b, count(DISTINCT person) AS n_both, count(DISTINCT unit) AS n_both_within
-    FROM (
-        SELECT *
-        FROM placed
-        WHERE NOT by_organisation OR (kind = 'period' AND sector_code = 'all' AND channel_code = 'all')
-    )
+    FROM member
     JOIN shared USING (sort, other)
-    JOIN times USING (monitor_code, audience_code, kind, time_cell_code, wave_code, other_cell, other_wave)
-    JOIN estimate.comparison_pair AS pair
-        USING (
-            monitor_code, audience_code, measure_code, kind, sector_code, channel_code, other_channel,
-            period_code, other_period
-        )
+    JOIN counts_in USING (place)
+    WHERE is_counted
     GROUP BY a, b
 )
 SELECT summed.*, n_both, n_both_within

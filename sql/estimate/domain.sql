@@ -118,6 +118,19 @@ whole AS (
     FROM total
     WHERE sector_code = 'all' AND channel_code = 'all'
 ),
+everywhere AS (
+    -- n_i: all respondents of the organisation who answered the measure; and its place in the design
+    SELECT
+        part.monitor_code, part.period_code, part.audience_code, part.measure_code,
+        coalesce(part.organisation_code, '') AS code, part.n_respondents,
+        design.stratum_code, design.n_stratum, design.sampled_share
+    FROM contribution AS part
+    LEFT JOIN estimate.design AS design
+        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code
+        AND design.audience_code = part.audience_code
+        AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
+    WHERE part.sector_code = 'all' AND part.channel_code = 'all'
+),
 part AS (
     -- W_i, z_i and S_i = sum_k z_k^2 of each organisation; the differences are exact before they are divided
     SELECT
@@ -130,22 +143,13 @@ part AS (
         ) / total.w::DOUBLE / total.w::DOUBLE AS s,
         CASE WHEN part.sum_w > 0 THEN part.sum_wy::DOUBLE / part.sum_w::DOUBLE - total.r_equal END AS off_equal,
         everywhere.n_respondents AS n_everywhere,
-        design.stratum_code, design.n_stratum, design.sampled_share
+        everywhere.stratum_code, everywhere.n_stratum, everywhere.sampled_share
     FROM contribution AS part
     JOIN total USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
-    JOIN (
-        -- n_i: all respondents of the organisation who answered the measure
-        SELECT monitor_code, period_code, audience_code, measure_code, coalesce(organisation_code, '') AS code, n_respondents
-        FROM contribution
-        WHERE sector_code = 'all' AND channel_code = 'all'
-    ) AS everywhere
+    JOIN everywhere
         ON everywhere.monitor_code = part.monitor_code AND everywhere.period_code = part.period_code
-            AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
+        AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
         AND everywhere.code = coalesce(part.organisation_code, '')
-    LEFT JOIN estimate.design AS design
-        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code
-            AND design.audience_code = part.audience_code
-        AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
     WHERE total.w > 0 AND part.n_answers > 0
 ),
 -- sums of fractions depend on their order: the organisations of a stratum are listed in a fixed one

@@ -3,7 +3,7 @@
 The cube is made first, or made up, and is not counted. Then one new process makes one model after the
 other, with the functions that a refresh uses: contract, checks and Parquet files included.
 
-python -m benchmarks.marts FOLDER      on the tables in FOLDER, here; used by `python -m benchmarks`
+python -m benchmarks.marts FOLDER [MEMORY]      on the tables in FOLDER, here; used by `python -m benchmarks`
 """
 
 import datetime as dt
@@ -169,14 +169,14 @@ def periods() -> Iterator[dict[str, object]]:
             yield period(f"{year}", "year", before, month + 1)
 
 
-def run(folder: Path) -> Results:
-    """Every model after the cube, in a process of its own."""
-    told = measure.told("benchmarks.marts", str(folder))
+def run(folder: Path, memory: str | None = None) -> Results:
+    """Every model after the cube, in a process of its own; `memory` as MEETLAT_MEMORY."""
+    told = measure.told("benchmarks.marts", str(folder), *([memory] if memory else []))
     return {name: Measured(**measured) for name, measured in told.items()}
 
 
-def here(folder: Path) -> Results:
-    given = settings.load()
+def here(folder: Path, memory: str | None = None) -> Results:
+    given = replace(settings.load(), memory=memory)
     files = {
         name: [Path(file) for file in each] for name, each in json.loads((folder / "files.json").read_text()).items()
     }
@@ -224,4 +224,4 @@ def _line(name: str, wall: float, cpu: float, rows: int, memory: int | None = No
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: asdict(measured) for name, measured in here(Path(sys.argv[1])).items()}))
+    print(json.dumps({name: asdict(measured) for name, measured in here(Path(sys.argv[1]), *sys.argv[2:]).items()}))

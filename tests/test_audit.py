@@ -23,7 +23,7 @@ from conftest import Place
 
 from pipelines import audit as auditing
 from pipelines.audit import Report, outputs
-from pipelines.audit.attack import Attack, hidden
+from pipelines.audit.attack import Attack, hidden, newcomers, rests
 from pipelines.audit.family import families
 from pipelines.audit.system import System
 from pipelines.errors import MeetlatError
@@ -56,6 +56,7 @@ class Answers:
     period: str
     grades: tuple[int, ...]  # mean: 1..10; nps: -1, 0 or 1; share: 0 or 1
     organisation: str = "x"
+    weight: float = 1.0
 
 
 @dataclass
@@ -105,10 +106,10 @@ class Outputs:
             "as_of": self.as_of, "as_of_release": self.release, "provenance": "real",
         }  # fmt: skip
         if status is None:
-            row["value"] = round(scale * sum(grades) / len(grades), decimals)
+            row["value"] = round(scale * weighted_mean(inside), decimals)
             row["n_answers"] = rounded(len(grades), step)
             row["n_respondents"] = rounded(len(grades) // self.repeats, step)
-            if self.statistic == "nps" and len(grades) >= 40:
+            if self.statistic == "nps" and len(grades) >= max(40, self.rules.get("detail_from", 0)):
                 row["promoters_pct"] = float(round(100 * grades.count(1) / len(grades)))
                 row["detractors_pct"] = float(round(100 * grades.count(-1) / len(grades)))
         return row
@@ -148,6 +149,10 @@ def write_rows(file: Path, rows: list[dict[str, Any]]) -> None:
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in rows[0]])
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+
+
+def weighted_mean(inside: list[Answers]) -> float:
+    return sum(a.weight * sum(a.grades) for a in inside) / sum(a.weight * len(a.grades) for a in inside)
 
 
 def rounded(number: int, step: int) -> int:
@@ -304,6 +309,20 @@ def test_a_participant_subtracts_itself_from_a_cell_of_two(tmp_path: Path) -> No
     assert said and all("big sees" in s and "the others" in s for s in said)
 
 
+def test_two_participants_put_theirs_together_in_employee_data(tmp_path: Path) -> None:
+    """The larger organisation of before is two: neither alone knows enough, together they do."""
+    made = two_members()
+    parts = [
+        replace(a, organisation=name, grades=a.grades[i::2]) for a in made.truth for i, name in ((0, "one"), (1, "two"))
+        if a.organisation == "big"
+    ]  # fmt: skip
+    truth = [*parts, *(a for a in made.truth if a.organisation != "big")]
+    made = replace(made, truth=truth, participants=("one", "two"), audience="employee")
+    said = about(auditing.audit(made.write(tmp_path / "a")), sector="n1", channel="email")
+    assert said and all("one with two" in s for s in said)
+    assert not auditing.audit(replace(made, audience="customer").write(tmp_path / "b")).failed
+
+
 def test_a_participant_alone_in_a_cell_learns_of_nobody(tmp_path: Path) -> None:
     """A cell of one organisation: what it knows of it are its own figures."""
     truth = [Answers("n1", "email", "2011", grades(50), "alone"), *full({})[1:]]
@@ -437,19 +456,109 @@ def random_outputs(rng: np.random.Generator, statistic: str) -> Outputs:
     return made
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("statistic", ["mean", "nps", "share"])
-@pytest.mark.parametrize("seed", range(4))
-def test_the_truth_lies_in_every_interval(tmp_path: Path, statistic: str, seed: int) -> None:
-    made = random_outputs(np.random.default_rng([seed, len(statistic)]), statistic)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_truth_lies_in_every_interval(tmp_path: Path, statistic: str, seed: int, weighted: bool) -> None:
+    rng = np.random.default_rng([seed, len(statistic)])
+    made = random_outputs(rng, statistic)
+    if weighted:
+        truth = [replace(a, weight=float(rng.lognormal(0, 1))) for a in made.truth]
+        made = replace(made, truth=truth, weighted=True, rules={**made.rules, "detail_from": 10**6})
     _, attack = bounded(made.write(tmp_path))
     cells = made.cells(made.truth)
     scale = 1 if statistic == "mean" else 100
     assert attack.targets
     for target in attack.targets:
         cell = target.row.cell
-        all_grades = [g for a in cells[cell.sector_code, cell.channel_code, cell.period_code] for g in a.grades]
-        assert target.n.low <= len(all_grades) <= target.n.high, cell
-        assert target.mean.low <= scale * sum(all_grades) / len(all_grades) <= target.mean.high, cell
+        inside = cells[cell.sector_code, cell.channel_code, cell.period_code]
+        assert target.n.low <= sum(len(a.grades) for a in inside) <= target.n.high, cell
+        assert target.mean.low <= scale * weighted_mean(inside) <= target.mean.high, cell
+
+
+def random_chain(rng: np.random.Generator, folder: Path, nights: int = 3) -> tuple[list[Path], list[Outputs]]:
+    """Releases that each add some answers and keep the rule on time; two organisations see their own figures."""
+    truth = [
+        Answers(s, c, q, tuple(int(g) for g in rng.integers(1, 11, n)), f"{o}-{s}")
+        for s in ("n1", "n2", "s1")
+        for c in ("email", "phone")
+        for q in ("Q1", "Q2")
+        for o in ("x", "y", "z")
+        if (n := int(rng.lognormal(2, 1.2)))
+    ]
+    step = int(rng.choice([1, 5]))
+    before: dict[Key, tuple[int, dict[str, Any]]] = {}
+    folders, made = [], []
+    for night in range(nights):
+        if night:
+            more = rng.choice(len(truth), int(rng.integers(2, 6)), replace=False)
+            for i in more:
+                came = tuple(int(g) for g in rng.integers(1, 11, int(rng.integers(1, 15))))
+                truth[i] = replace(truth[i], grades=truth[i].grades + came)
+        one = Outputs(
+            list(truth), periods=YEAR | QUARTERS, rules={"base_rounding": step}, release=f"r{night}",
+            as_of=dt.date(2011, 12, 1) + dt.timedelta(night), participants=("x-n1", "y-n1"),
+        )  # fmt: skip
+        sizes = {key: sum(len(a.grades) for a in inside) for key, inside in one.cells(truth).items()}
+        hide = {key: FEW if n < 10 else LONE for key, n in sizes.items() if n < 10 or rng.random() < 0.2}
+        stands = {
+            key: row for key, (n, row) in before.items()
+            if key not in hide and row["conf_status"] == "F" and sizes[key] - n < 10
+        }  # fmt: skip
+        own = {}
+        for name in one.participants:
+            mine = [a for a in truth if a.organisation == name]
+            counts = {key: sum(len(a.grades) for a in inside) for key, inside in one.cells(mine).items()}
+            own |= {(name, *key[1:]): FEW for key, n in counts.items() if n < 10 and key[0] == mine[0].sector}
+        one = replace(one, hide=hide, stands=stands, own_hide=own)
+        for row in one.rows():
+            key = row["sector_code"], row["channel_code"], row["period_code"]
+            if key not in stands:
+                before[key] = sizes[key], row
+        folders.append(one.write(folder / one.release))
+        made.append(one)
+    return folders, made
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_truth_lies_in_every_interval_of_a_chain(tmp_path: Path, seed: int) -> None:
+    """Over three releases, as an outsider and as two participants alone and together."""
+    folders, made = random_chain(np.random.default_rng(seed), tmp_path)
+    releases = [outputs.read(folder) for folder in folders]
+    now = releases[-1]
+    told = (now.rules, now.measures, now.weighted, now.parents)
+    tables = [r.public for r in releases]
+    (family,) = families("public", *told, tables, [r for rows in now.participants.values() for r in rows])
+    assert len(family.epochs) == 3
+
+    def grades_of(at: int, row: outputs.Row, without: tuple[str, ...] = ()) -> list[int]:
+        cell = row.cell
+        inside = made[at].cells(made[at].truth)[cell.sector_code, cell.channel_code, cell.period_code]
+        return [g for a in inside if a.organisation not in without for g in a.grades]
+
+    found: set[str] = set()
+    for who in ((), ("x-n1",), ("x-n1", "y-n1")):
+        own = tuple(tuple(now.participants[name]) for name in who)
+        system = System(family, own)
+        targets = [*hidden(system, "a"), *newcomers(system, "a"), *(rests(system, own, "a") if own else ())]
+        attack = Attack(system, targets)
+        assert attack.is_possible
+        for target in attack.targets:
+            attack.exactly(target)
+            inside = grades_of(2, target.row, who if target.what == "the others" else ())
+            if target.what == "newcomers":
+                since, until = target.epochs
+                names = [int(name[1:]) for name in family.epochs]
+                inside = grades_of(names[until], target.row)
+                old = grades_of(names[since], target.row)
+                n, total = len(inside) - len(old), sum(inside) - sum(old)
+            else:
+                n, total = len(inside), sum(inside)
+            found.add(target.what)
+            assert target.n.low <= n <= target.n.high, target
+            if n:
+                assert target.mean.low <= total / n <= target.mean.high, target
+    assert found == {"cell", "newcomers", "the others"}
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -60,6 +60,7 @@ class Target:
     mean: Interval = field(default_factory=Interval)
     floor: int = -1  # row of the program that can keep the number of answers at 1 or more; -1: it is anyhow
     nobody: bool = False  # there cannot be anybody in it
+    epochs: tuple[int, int] = (-1, -1)  # newcomers: after which, until which
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,10 @@ class Attack:
         by_n = self._settle_n(target, enough, solver)
         if (criterion.either and by_n >= enough) or target.nobody:
             return by_n
-        by_mean = self._settle_mean(target, enough, solver)
+        if target.floor >= 0 and isinstance(solver, Part):
+            by_mean = criterion.of_mean(target.mean)  # parts know no floor
+        else:
+            by_mean = self._settle_mean(target, enough, solver)
         if target.nobody:
             return INFINITE
         return max(by_n, by_mean) if criterion.either else min(by_n, by_mean)
@@ -217,7 +221,7 @@ class Attack:
 
     def _parts(self, target: Target) -> Iterator[Part]:
         """Small programs in which a target may turn out to be wide: one period, sector or channel at a time."""
-        if target.floor >= 0 or len(self.targets) < MANY:
+        if len(self.targets) < MANY:
             return
         if self._centre is None:
             self._centre = (self.solver.middle(), self.system.program.matrix().tocsc())
@@ -383,4 +387,4 @@ def newcomers(system: System, attacker: str) -> Iterator[Target]:
             if since < until and len(family.grid.of(row)):
                 sums = system.sums(row, [system.rest, *system.own], until, since)
                 wanted = Criterion(family.rules, measure.range, "newcomers")
-                yield Target(family.output, attacker, "newcomers", row, sums, wanted)
+                yield Target(family.output, attacker, "newcomers", row, sums, wanted, epochs=(since, until))

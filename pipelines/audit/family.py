@@ -6,7 +6,7 @@ A row is the sum of its atoms. Where the finest row is absent, the atom is known
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -209,7 +209,7 @@ def families(
     others: Iterable[Row] = (),
 ) -> list[Family]:
     """The rows of the newest table by monitor, audience and measure, each with those of earlier tables."""
-    split = [_split(table) for table in tables]
+    split = [{key: _dated(rows) for key, rows in _split(table).items()} for table in tables]
     more = _split(others)
     return [
         Family(
@@ -223,6 +223,12 @@ def families(
         )
         for key in sorted(split[-1])
     ]
+
+
+def _dated(rows: list[Row]) -> list[Row]:
+    """Rows that do not say when they were first published are of the newest release that others name."""
+    newest = max(rows, key=lambda r: (r.as_of_release is not None, r.as_of or dt.date.min))
+    return [r if r.as_of_release else replace(r, as_of=newest.as_of, as_of_release=newest.as_of_release) for r in rows]
 
 
 def _split(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:

@@ -122,14 +122,21 @@ class System:
         return Sums(n, weight, total, parts)
 
     def free(self, atoms: Sequence[int]) -> "Places":
-        """The columns of those of these atoms that no row shows alone."""
+        """The columns of those of these atoms that no row shows alone, and of what came to all of them."""
         import numpy as np
 
         grid = self.family.grid
         known = {int(grid.of(r)[0]) for r in self.family.rows if not r.is_hidden and len(grid.of(r)) == 1}
-        places = np.array([i for i in atoms if i not in known], dtype=np.int64)
-        layers = [layer for stack in [self.rest, *self.own] for layer in stack]
-        columns = np.concatenate([[], *(c[places] for one in layers for c in (one.n, one.w, *one.parts))])
+        first = np.array([i for i in atoms if i not in known], dtype=np.int64)
+        later = np.array(atoms, dtype=np.int64)
+        columns = np.concatenate(
+            [
+                columns[first if i == 0 else later]
+                for stack in [self.rest, *self.own]
+                for i, layer in enumerate(stack)
+                for columns in (layer.n, layer.w, *layer.parts)
+            ]
+        )
         return np.unique(columns[columns >= 0].astype(np.int64))
 
     # --- rows ----------------------------------------------------------------------------------

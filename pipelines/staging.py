@@ -194,7 +194,9 @@ def _write(session: Session, threads: int, delivery: Delivery, contract: Contrac
 
     def write(stems: Iterable[str]) -> dict[str, int]:
         with session() as con:
-            return {stem: engine.write_parquet(con, queries[stem], folder / f"{stem}.parquet") for stem in stems}
+            return {
+                stem: engine.write_parquet(con, queries[stem], folder / f"{stem}.parquet", ours=True) for stem in stems
+            }
 
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         done = list(pool.map(write, (["answer"], [stem for stem in queries if stem != "answer"])))
@@ -217,7 +219,8 @@ def _queries(delivery: Delivery, contract: Contract) -> dict[str, str]:
     ]
     free = free or ["SELECT row_number, response_id, '' AS question, '' AS text FROM settled WHERE false"]
     states = " UNION ALL ".join(
-        f"SELECT coalesce(m{i}, 'answer') AS state, q{i} AS reason FROM settled WHERE row_state = 'accepted'"
+        f"SELECT 'cell', coalesce(m{i}::VARCHAR, 'answer'), q{i}::VARCHAR, count(*) FROM settled "
+        f"WHERE row_state = 'accepted' GROUP BY m{i}, q{i}"
         for i in range(len(asked))
     )
     return {
@@ -231,10 +234,11 @@ def _queries(delivery: Delivery, contract: Contract) -> dict[str, str]:
         "SELECT row_number, NULL, NULL, reason, NULL FROM unread) WHERE reason IS NOT NULL "
         "ORDER BY row_number NULLS LAST, question, measure_code, reason",
         "text": f"SELECT {of}, * FROM ({' UNION ALL '.join(free)}) ORDER BY row_number, question",
-        "receipt": f"SELECT {of}, kind, state, reason, count(*)::BIGINT AS n FROM ("
-        "SELECT 'row' AS kind, row_state AS state, row_reason AS reason FROM settled UNION ALL "
-        "SELECT 'row', 'refused', reason FROM unread UNION ALL "
-        f"SELECT 'cell', * FROM ({states})) GROUP BY kind, state, reason ORDER BY kind, state, reason",
+        "receipt": f"SELECT {of}, kind, state, reason, sum(n)::BIGINT AS n FROM ("
+        "SELECT 'row' AS kind, row_state::VARCHAR AS state, row_reason AS reason, count(*) AS n FROM settled "
+        "GROUP BY row_state, row_reason UNION ALL "
+        "SELECT 'row', 'refused', reason, count(*) FROM unread GROUP BY reason UNION ALL "
+        f"{states}) GROUP BY kind, state, reason ORDER BY kind, state, reason",
     }
 
 

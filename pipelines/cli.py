@@ -213,7 +213,7 @@ def audit(
         raise MeetlatError(f"There is no release in {here.warehouse} yet; run `meetlat refresh`.")
     with _progress() as tell:
         tell(f"auditing {folder.name}")
-        found = auditing.audit(folder, auditing.retained(here.warehouse / "releases", folder))
+        found = auditing.audit(folder, auditing.retained(here.warehouse / "releases", folder), here.threads)
     report.audit(found)
     sys.exit(1 if found.failed else 0)
 

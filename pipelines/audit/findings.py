@@ -1,6 +1,6 @@
 """What the audit says: findings, the most exposed cells, and what it took."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from pipelines.audit.outputs import Cell
 
@@ -41,6 +41,12 @@ class Report:
     families: int = 0
     programs: int = 0  # linear programs solved
     seconds: float = 0.0
+
+    def add(self, other: "Report") -> None:
+        """Take over what another report says of other families."""
+        for item in fields(self):
+            if item.name != "seconds":
+                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
     @property
     def failed(self) -> bool:

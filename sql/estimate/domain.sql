@@ -39,6 +39,8 @@
 -- @column df_cr2                    DOUBLE  | Degrees of freedom of se_cr2 by Satterthwaite (Bell and McCaffrey 2002).
 -- @column design_effect             DOUBLE  | se^2 over the variance of a simple random sample of as many answers.
 -- @column obs_status                VARCHAR | u: low reliability, fewer than ten effective organisations or thirty respondents; m: no valid answer; NULL: neither.
+-- @column conf_status               VARCHAR | F: free; in benchmark.duckdb of few employees: C confidential, D hidden because another could be reckoned from it.
+-- @column suppression_reason        VARCHAR | respondents or secondary, where conf_status is C or D; NULL: not hidden.
 -- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample. NULL with a single respondent.
 -- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents less organisations.
 -- @column ci_low_participants       DOUBLE  | Lower end of the 95 % interval for these very organisations.
@@ -314,6 +316,7 @@ SELECT
         WHEN e.value IS NULL THEN 'm'
         WHEN CASE WHEN e.by_organisation THEN e.n_effective < 10 ELSE e.n_respondents < 30 END THEN 'u'
     END AS obs_status,
+    'F' AS conf_status, NULL AS suppression_reason,
     e.se_participants, e.df_participants,
     CASE e.statistic
         WHEN 'share' THEN share_low(e.value, e.se_participants, e.df_participants, e.n_kish)

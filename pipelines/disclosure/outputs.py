@@ -1,0 +1,361 @@
+"""What leaves the house: `public/` for everybody, `participants/<organisation>/` for each organisation.
+
+Everything here is made of the rows of `standing.py`, rounded and hidden already; nothing reads a cube or an
+estimate. The DuckDB file of `public/` is assembled by `release.py`, like the others.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import xlsxwriter
+
+from pipelines.disclosure import cells as reading
+from pipelines.disclosure import own, standing
+from pipelines.disclosure.cells import Cell, Key
+from pipelines.disclosure.columns import COLUMNS, COMPARED, LEDGER, LOST, OWN, TREND
+from pipelines.disclosure.rules import CLOSEST, Rules
+from pipelines.disclosure.standing import Earlier, Shown
+from pipelines.engine import quoted, write_parquet
+from pipelines.models import Column
+from pipelines.parts import JSON
+
+ARROW = {
+    "VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(), "DATE": pa.date32(),
+}  # fmt: skip
+FRICTIONLESS = {"VARCHAR": "string", "BIGINT": "integer", "INTEGER": "integer", "DOUBLE": "number",
+                "BOOLEAN": "boolean", "DATE": "date"}  # fmt: skip
+IN_EXCEL = ("mart.measure_score", "mart.trend", "mart.published_comparison")  # the other marts are parts of the first
+KEYS = ", ".join(Key._fields)
+LONG = ("Every published figure at the headline grain, in one long table, rounded, with what is hidden and why.",
+        COLUMNS)  # fmt: skip
+DIMENSIONS = ("dim_monitor", "dim_audience", "dim_sector", "dim_channel", "dim_measure", "dim_period")
+
+
+@dataclass(frozen=True)
+class Disclosed:
+    """What may be shown. `measures`, `weighted` describe the families; `lost` is the price, by family."""
+
+    public: Shown
+    participants: dict[str, Shown]
+    rules: Rules
+    parents: dict[str, str | None]
+    measures: dict[str, JSON]
+    weighted: list[tuple[str, str]]
+    lost: list[dict[str, JSON]]
+    data_through: dt.date
+
+    @property
+    def held(self) -> list[JSON]:
+        """The figures that stand as they were; what came before matters to a release by these alone."""
+        shown = [("", self.public), *sorted(self.participants.items())]
+        return [[organisation, *key] for organisation, each in shown for key in each.held]
+
+
+def disclose(
+    con: duckdb.DuckDBPyConnection,
+    cells: Path,
+    own_cells: Path,
+    parents: dict[str, str | None],
+    rules: Rules,
+    earlier: Earlier,
+    data_through: dt.date,
+) -> Disclosed:
+    """Decide for every cell of the published period types what is shown of it."""
+    scope = "SELECT * FROM read_parquet($1) WHERE list_contains($2, period_type)"
+    published = [cell for _, cell in reading.read(con, scope, str(cells), list(rules.periods))]
+    by_organisation: dict[str, list[Cell]] = {}
+    for organisation, cell in reading.read(con, scope, str(own_cells), list(rules.periods)):
+        by_organisation.setdefault(organisation, []).append(cell)
+    return decide(published, by_organisation, parents, rules, earlier, data_through)
+
+
+def decide(
+    published: Sequence[Cell],
+    by_organisation: Mapping[str, Sequence[Cell]],
+    parents: dict[str, str | None],
+    rules: Rules,
+    earlier: Earlier,
+    data_through: dt.date,
+    secondary: bool = True,
+) -> Disclosed:
+    """The same for cells that are at hand. Without `secondary` nothing is protected against being reckoned."""
+    public = standing.show(published, parents, rules, earlier, data_through, secondary=secondary)
+    shown = {
+        organisation: standing.show(own.given(each, rules), {}, rules, earlier, data_through, organisation)
+        for organisation, each in sorted(by_organisation.items())
+    }
+    measures = {
+        c.key.measure_code: {
+            "statistic": c.statistic,
+            "low": c.low,
+            "high": c.high,
+            "decimals": min(c.decimals, rules.most_decimals),
+        }
+        for c in sorted(published, key=lambda c: c.key.measure_code)
+    }
+    weighted = sorted({(c.key.monitor_code, c.key.audience_code) for c in published if c.is_weighted})
+    return Disclosed(public, shown, rules, parents, measures, weighted, _lost(published, public), data_through)
+
+
+def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:
+    """What hiding costs, by family."""
+    status = {Key(*(row[k] for k in Key._fields)): row["conf_status"] for row in shown.rows}
+    held = set(shown.held)
+    found: dict[tuple[str, str, str], dict[str, JSON]] = {}
+    for cell in sorted(cells, key=lambda c: c.key):
+        family = (cell.key.monitor_code, cell.key.audience_code, cell.key.measure_code)
+        row = found.setdefault(
+            family,
+            {c.name: 0 for c in LOST}
+            | dict(zip(("monitor_code", "audience_code", "measure_code"), family, strict=True)),
+        )
+        row["cells"] += 1
+        row["cells_confidential"] += status[cell.key] == "C"
+        row["cells_secondary"] += status[cell.key] == "D"
+        row["cells_standing"] += cell.key in held
+        row["answers"] += cell.n_answers
+        row["answers_hidden"] += 0 if status[cell.key] == "F" else cell.n_answers
+    return list(found.values())
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write_table(rows: Iterable[Mapping[str, JSON]], columns: Sequence[Column], file: Path) -> pa.Table:
+    """Rows as Parquet, in the order given."""
+    schema = pa.schema([(c.name, ARROW[c.type]) for c in columns])
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    pyarrow.parquet.write_table(table, file, compression="zstd", version="1.0")
+    return table
+
+
+def write_ledger(disclosed: Disclosed, release_id: str, file: Path) -> None:
+    """What the next refresh must know of what is published now. Not for anybody else."""
+    every = [row for shown in (disclosed.public, *disclosed.participants.values()) for row in shown.ledger]
+    write_table((dated(row, release_id) for row in every), LEDGER, file)
+
+
+def read_ledger(file: Path) -> Earlier:
+    """The ledger of an earlier release; empty if it has none."""
+    return standing.from_ledger(pyarrow.parquet.read_table(file).to_pylist()) if file.is_file() else {}
+
+
+def dated(row: dict[str, JSON], release_id: str) -> dict[str, JSON]:
+    is_new = row["as_of"] is not None and row["as_of_release"] is None
+    return row | {"as_of_release": release_id} if is_new else row
+
+
+def write_public(
+    con: duckdb.DuckDBPyConnection,
+    disclosed: Disclosed,
+    release_id: str,
+    files: Mapping[str, Path],
+    headline: Mapping[str, str],
+    dimensions: Mapping[str, tuple[str, list[Column]]],
+    folder: Path,
+) -> dict[str, tuple[str, list[Column], Path]]:
+    """Fill `public/`, all but its DuckDB file; gives its tables with description, columns and Parquet file.
+
+    `files` are the Parquet files of the tables inside the house, `headline` the marts that are a part of the long
+    table, with their descriptions.
+    """
+    parquet = folder / "parquet"
+    rows = [dated(row, release_id) for row in disclosed.public.rows]
+    tables: dict[str, tuple[str, list[Column], Path]] = {}
+
+    def add(name: str, text: str, columns: list[Column], query: str | None = None, order: str = KEYS) -> Path:
+        file = parquet / f"{name.split('.')[1]}.parquet"
+        if query is not None:
+            casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in columns)
+            write_parquet(con, f"SELECT {casts} FROM ({query}) ORDER BY {order}", file)
+        tables[name] = (text, columns, file)
+        return file
+
+    long = add("mart.measure_score", *LONG)
+    write_table(rows, COLUMNS, long)
+    source = f"read_parquet({quoted(str(long))})"
+    for name, text in headline.items():
+        of = f"SELECT shown.* FROM {source} AS shown SEMI JOIN read_parquet({quoted(str(files[name]))}) USING ({KEYS})"
+        add(name, text, COLUMNS, of)
+    fresh = f"SELECT * FROM {source} WHERE conf_status = 'F' AND as_of_release = {quoted(release_id)}"
+    keys = ", ".join(f"now.{k}" for k in Key._fields)
+    same = " AND ".join(f"was.{k} = now.{k}" for k in Key._fields if k != "period_code")
+    add(
+        "mart.trend",
+        "Changes between periods of which both are published; rows of synthetic exports are left out.",
+        TREND,
+        f"SELECT {keys}, t.compare_to_period_code, t.comparison, now.value, was.value AS value_compared, "
+        f"round(now.value - was.value, 6) AS diff, t.changed, t.is_break FROM ({fresh}) AS now "
+        f"JOIN read_parquet({quoted(str(files['mart.trend']))}) AS t USING ({KEYS}) "
+        f"JOIN ({fresh}) AS was ON was.period_code = t.compare_to_period_code AND {same} "
+        "WHERE t.provenance <> 'synthetic'",
+        f"{KEYS}, compare_to_period_code",
+    )
+    add(
+        "mart.published_comparison",
+        "Every figure that a monitor published beside the one computed here.",
+        COMPARED,
+        "SELECT p.figure_id, "
+        + ", ".join(f"p.{k}" for k in Key._fields)
+        + ", p.published_value, CASE p.statistic WHEN 'count' THEN s.n_answers ELSE s.value END AS value, "
+        "CASE WHEN s.conf_status = 'F' THEN p.is_reproduced END AS is_reproduced, p.provenance "
+        f"FROM read_parquet({quoted(str(files['mart.published_comparison']))}) AS p "
+        f"LEFT JOIN read_parquet({quoted(str(files['core.dim_measure']))}) AS m USING (measure_code) "
+        f"LEFT JOIN {source} AS s ON "
+        + " AND ".join(f"s.{k} = p.{k}" for k in Key._fields if k != "measure_code")
+        + " AND s.measure_code = coalesce(m.counts, p.measure_code)",
+        "figure_id",
+    )
+    for name, (text, columns) in dimensions.items():
+        add(name, text, columns, f"SELECT * FROM read_parquet({quoted(str(files[name]))})", columns[0].name)
+    write_rules(disclosed, folder / "disclosure.json")
+    _write_csv(con, tables, folder / "csv")
+    _write_workbook(tables, folder / "benchmark.xlsx")
+    _describe(tables, release_id, disclosed, folder)
+    return tables
+
+
+def write_rules(disclosed: Disclosed, file: Path) -> None:
+    """The rules, and what a reader must know to check them: they are no secret."""
+    rules = disclosed.rules
+    document = {
+        "rules": rules.model_dump(exclude={"employees", "periods"}) | {"mean_width": CLOSEST},
+        "employees": rules.employees.model_dump(),
+        "measures": disclosed.measures,
+        "sectors": disclosed.parents,
+        "weighted": disclosed.weighted,
+        "data_through": disclosed.data_through,
+        "lost": disclosed.lost,
+    }
+    file.write_text(json.dumps(document, indent=1, default=str))
+
+
+def _write_csv(
+    con: duckdb.DuckDBPyConnection, tables: Mapping[str, tuple[str, list[Column], Path]], folder: Path
+) -> None:
+    folder.mkdir(mode=0o750)
+    for _, _, file in tables.values():
+        to = quoted(str(folder / f"{file.stem}.csv"))
+        con.execute("SET threads = 1")  # the order of the file
+        con.execute(f"COPY (FROM read_parquet({quoted(str(file))})) TO {to} (FORMAT csv, HEADER)")
+        con.execute("RESET threads")
+
+
+def _write_workbook(tables: Mapping[str, tuple[str, list[Column], Path]], file: Path) -> None:
+    """The marts for Excel: one sheet each, with a header that stays, filters, and the codebook in front."""
+    book = xlsxwriter.Workbook(str(file), {"constant_memory": True, "strings_to_urls": False})
+    book.set_properties({"created": dt.datetime(2000, 1, 1)})  # no clock in the data
+    bold = book.add_format({"bold": True})
+    day = book.add_format({"num_format": "yyyy-mm-dd"})
+
+    def sheet(name: str, header: Sequence[str], rows: Iterable[Sequence[JSON]]) -> None:
+        page = book.add_worksheet(name)
+        page.freeze_panes(1, 0)
+        page.set_column(0, len(header) - 1, 16)
+        page.write_row(0, 0, header, bold)
+        place = 0
+        for place, row in enumerate(rows, start=1):
+            for column, value in enumerate(row):
+                if isinstance(value, dt.date):
+                    page.write_datetime(place, column, dt.datetime.combine(value, dt.time()), day)
+                elif value is not None:
+                    page.write(place, column, value)
+        page.autofilter(0, 0, max(place, 1), len(header) - 1)
+
+    codebook = [(name.split(".")[1], c.name, c.type, c.text) for name, (_, cs, _) in tables.items() for c in cs]
+    sheet("codebook", ("table", "column", "type", "meaning"), codebook)
+    for name, (_, columns, path) in tables.items():
+        if name in IN_EXCEL:
+            rows = pyarrow.parquet.read_table(path).to_pylist()
+            names = [c.name for c in columns]
+            sheet(name.split(".")[1], names, ([row[n] for n in names] for row in rows))
+    book.close()
+
+
+def _describe(
+    tables: Mapping[str, tuple[str, list[Column], Path]], release_id: str, disclosed: Disclosed, folder: Path
+) -> None:
+    """`datapackage.json` for programs and `codebook.md` for people."""
+    resources = [
+        {
+            "name": file.stem.replace("_", "-"),
+            "path": f"csv/{file.stem}.csv",
+            "profile": "tabular-data-resource",
+            "description": text,
+            "schema": {
+                "fields": [{"name": c.name, "type": FRICTIONLESS[c.type], "description": c.text} for c in columns],
+                "missingValues": [""],
+            },
+        }
+        for text, columns, file in tables.values()
+    ]
+    package = {
+        "name": "customer-experience-benchmarks",
+        "title": "Customer-experience benchmarks",
+        "version": release_id,
+        "profile": "tabular-data-package",
+        "description": f"Answers up to {disclosed.data_through}. Small groups are hidden; figures are rounded.",
+        "resources": resources,
+    }
+    (folder / "datapackage.json").write_text(json.dumps(package, indent=1, ensure_ascii=False))
+    lines = ["# Codebook", ""]
+    for name, (text, columns, _) in tables.items():
+        lines += [f"## {name.split('.')[1]}", "", text, "", "| column | type | meaning |", "|---|---|---|"]
+        lines += [f"| {c.name} | {c.type} | {c.text.replace('|', '/')} |" for c in columns] + [""]
+    (folder / "codebook.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_participants(
+    con: duckdb.DuckDBPyConnection, disclosed: Disclosed, release_id: str, benchmark: Path, folder: Path
+) -> None:
+    """One folder an organisation: its own figures, and beside them what public/ shows of its sector and of all.
+
+    Of `benchmark`, mart.organisation_benchmark, only the verdicts are shown (expected range, quartile), where the
+    sector is neither hidden nor of few organisations.
+    """
+    public = {Key(*(row[k] for k in Key._fields)): row for row in disclosed.public.rows}
+    verdicts = {
+        (row[0], Key(*row[1:7])): row[7:]
+        for row in con.execute(
+            "SELECT organisation_code, monitor_code, period_code, audience_code, peer_group_code, channel_code, "
+            "measure_code, expected_range, quartile FROM read_parquet($1) WHERE peer_group_type = 'sector' AND "
+            "n_peers + 1 >= $2",
+            [str(benchmark), disclosed.rules.percentiles_from],
+        ).fetchall()
+    }
+    for organisation, shown in disclosed.participants.items():
+        rows = []
+        for row in shown.rows:
+            key = Key(*(row[k] for k in Key._fields))
+            sector, everybody = public.get(key), public.get(key._replace(sector_code="all"))
+            level = sector["value"] if sector else None
+            is_shown = row["value"] is not None and level is not None
+            expected, quartile = verdicts.get((organisation, key), (None, None)) if is_shown else (None, None)
+            rows.append(
+                {c.name: row.get(c.name) for c in OWN}
+                | {
+                    "benchmark_sector_value": level,
+                    "benchmark_all_value": everybody["value"] if everybody else None,
+                    "gap": round(row["value"] - level, 6) if is_shown else None,
+                    "expected_range": expected,
+                    "quartile": quartile,
+                }
+            )
+        place = folder / _folder_name(organisation)
+        table = write_table((dated(row, release_id) for row in rows), OWN, place / "own.parquet")
+        pyarrow.csv.write_csv(table, place / "own.csv")
+
+
+def _folder_name(code: str) -> str:
+    """A code as the name of a folder, another one for every code."""
+    return quote(code, safe="").replace(".", "%2E")

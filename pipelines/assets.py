@@ -148,7 +148,13 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec(
                 "gate", asset=RELEASE, description="no source lost more answers than it may", blocking=True
-            )
+            ),
+            dg.AssetCheckSpec(
+                "audit",
+                asset=RELEASE,
+                description="nothing that is hidden in public/ and participants/ can be reckoned from what is shown",
+                blocking=True,
+            ),
         ],
         required_resource_keys={"build"},
     )
@@ -159,7 +165,8 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
         try:
             build.published = release.publish(build)
         except MeetlatError as error:
-            yield dg.AssetCheckResult(passed=False, check_name="gate", asset_key=RELEASE, description=str(error))
+            check = "audit" if isinstance(error, release.AuditFailed) else "gate"
+            yield dg.AssetCheckResult(passed=False, check_name=check, asset_key=RELEASE, description=str(error))
             raise _failed(build, error) from None
         yield dg.MaterializeResult(
             asset_key=RELEASE,
@@ -169,7 +176,8 @@ def release_asset(tables: list[Model]) -> dg.AssetsDefinition:
                 "refused_deliveries": len(build.refused),
             },
         )
-        yield dg.AssetCheckResult(passed=True, check_name="gate", asset_key=RELEASE)
+        for check in ("gate", "audit"):
+            yield dg.AssetCheckResult(passed=True, check_name=check, asset_key=RELEASE)
 
     return publish
 

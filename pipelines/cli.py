@@ -97,8 +97,8 @@ def _explain(inputs: "plan.Inputs") -> None:  # type: ignore[name-defined]  # no
     from pipelines import plan
 
     current = plan.manifest(inputs.settings)
-    if current.get("release_id") == inputs.release_id:
-        print(f"Nothing new: release {inputs.release_id} stands on what is there.")
+    if current.get("inputs_id") == inputs.release_id:
+        print(f"Nothing new: release {current['release_id']} stands on what is there.")
         return
     for source in inputs.sources.values():
         if source.stopped:

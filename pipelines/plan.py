@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 from pipelines import contracts, deliveries, engine, models, privacy, reference
 from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery
+from pipelines.disclosure import rules as disclosure_rules
+from pipelines.disclosure.rules import Rules
 from pipelines.engine import side_by_side
 from pipelines.errors import DeliveryRefused, MeetlatError
 from pipelines.judging import cells
@@ -85,7 +87,10 @@ def code(*modules: str) -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide what bytes come out."""
-    return {n: importlib.metadata.version(n) for n in ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")}
+    return {
+        n: importlib.metadata.version(n)
+        for n in ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine", "highspy", "xlsxwriter")
+    }
 
 
 def meetlat_version() -> str:
@@ -124,10 +129,15 @@ class Inputs:
     lists: dict[str, Rows]
     models: dict[str, Model]
     key: bytes
+    rules: Rules
 
     @property
     def release_id(self) -> str:
-        """Hash of everything that goes into a release: the same inputs, the same release."""
+        """Hash of everything that goes into a release: the same inputs, the same release.
+
+        Where published figures stand as they were (`disclosure/standing.py`) these go into its name too, see
+        `release.publish`.
+        """
         return digest([self.content_id, sorted(s.name for s in self.sources.values() if s.stopped)])[:16]
 
     @functools.cached_property
@@ -143,8 +153,9 @@ class Inputs:
                 "contracts": {s.name: s.digest for s in self.sources.values()},
                 "past retention": [s.name for s in self.sources.values() if s.is_past_retention],
                 "lists": self.lists,
+                "disclosure": self.rules.model_dump(mode="json"),
                 "models": {m.name: [m.canonical, m.documented] for m in self.models.values()},
-                "code": code(*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release"),
+                "code": code(*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure"),
                 "versions": versions(),
                 "key": privacy.fingerprint(self.key),
             }
@@ -187,7 +198,7 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
                 f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
                 f"run `meetlat accept {name}` if it is meant to go."
             )
-    return Inputs(settings, sources, lists, models.load(settings.sql), key)
+    return Inputs(settings, sources, lists, models.load(settings.sql), key, disclosure_rules.load(settings.raw))
 
 
 def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, JSON]) -> Source:

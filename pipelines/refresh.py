@@ -46,10 +46,10 @@ def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
         inputs = plan.look(settings)
         current = plan.manifest(settings)
         stopped = [s.stopped for s in inputs.sources.values() if s.stopped]
-        if not full and current.get("release_id") == inputs.release_id:
+        if not full and current.get("inputs_id") == inputs.release_id:
             trouble = stopped + _refusals(current)
             status = WITHOUT_SOME if trouble else WELL
-            return Outcome(status, inputs.release_id, False, trouble, {"look": time.perf_counter() - clock})
+            return Outcome(status, current["release_id"], False, trouble, {"look": time.perf_counter() - clock})
         if not full and stopped and current.get("content_id") == inputs.content_id:
             raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
         build = Build(inputs, report)
@@ -62,7 +62,8 @@ def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
     trouble = troubles(build)
     seconds = {"look": looked - clock, **build.stages()}
     seconds["orchestrate"] = ended - clock - sum(seconds.values())
-    return Outcome(WITHOUT_SOME if trouble else WELL, inputs.release_id, True, trouble, seconds)
+    assert build.published is not None
+    return Outcome(WITHOUT_SOME if trouble else WELL, build.published.id, True, trouble, seconds)
 
 
 def make(settings: Settings, table: str, report: Report) -> Build:

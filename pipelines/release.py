@@ -16,14 +16,19 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import engine, plan, privacy
+from pipelines import audit, engine, plan, privacy
+from pipelines.disclosure import house, outputs
+from pipelines.disclosure.columns import LOST
+from pipelines.disclosure.outputs import Disclosed
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
 from pipelines.models import HEADLINE, Column, Model
-from pipelines.parts import JSON, failpoint, flush
+from pipelines.parts import JSON, digest, failpoint, flush
 from pipelines.plan import Build
 
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
+
+LEDGER = "published_figures.parquet"  # in restricted/: what the next refresh must know of public/ and participants/
 
 # labels that the view of a headline mart adds: prefix, dimension, key
 LABELS = (
@@ -83,7 +88,16 @@ META = {
             Column("max_drop", "DOUBLE", "Share that may vanish without a person looking."),
         ],
     ),
+    "meta.disclosure": (
+        "What hiding costs in public/, by family of cells that add up to each other.",
+        "monitor_code, audience_code, measure_code",
+        LOST,
+    ),
 }  # fmt: skip
+
+
+class AuditFailed(MeetlatError):
+    """What was to leave the house tells more than it may."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +115,32 @@ def publish(build: Build) -> Published:
     Raises MeetlatError, leaving the current release served, if the gate stops it; the candidate then
     stays in `candidates/`.
     """
-    settings, inputs = build.settings, build.inputs
+    settings = build.settings
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
-    final = releases / inputs.release_id
-    gate = _gate(build)
-    seconds = {}
+    disclosed = _disclose(build)
+    # figures that stand as they were come from the release before, so they are named in this one
+    inputs_id = build.inputs.release_id
+    id = digest([inputs_id, disclosed.held])[:16] if disclosed.held else inputs_id
+    final = releases / id
+    seconds = {"disclose": time.perf_counter() - clock}
+    clock = time.perf_counter()
+    gate = _gate(build, id)
     if not final.exists():
-        aside = releases / f".aside-{inputs.release_id}-{uuid.uuid4().hex[:8]}"
+        aside = releases / f".aside-{id}-{uuid.uuid4().hex[:8]}"
         aside.mkdir(parents=True, mode=0o750)
         try:
             failpoint("release-write-before")
-            _assemble(build, gate, aside)
+            _assemble(build, id, disclosed, gate, aside)
             _verify(aside)
             failpoint("release-write-after")
             _seal(aside)
             seconds["assemble"] = time.perf_counter() - clock
             if stopped := [g for g in gate if g["outcome"] == "stopped"]:
-                _keep_candidate(build, aside, stopped)
+                raise MeetlatError(_keep_candidate(build, id, aside, _drops(stopped)))
+            clock = time.perf_counter()
+            _audit(build, id, aside)
+            seconds["audit"] = time.perf_counter() - clock
             failpoint("release-rename-before")
             aside.rename(final)
             flush(releases)
@@ -128,7 +150,7 @@ def publish(build: Build) -> Published:
     clock = time.perf_counter()
     swap(settings.current, final)
     seconds["swap"] = time.perf_counter() - clock
-    return Published(inputs.release_id, final, seconds)
+    return Published(id, final, seconds)
 
 
 def swap(current: Path, release: Path) -> None:
@@ -153,7 +175,7 @@ def clean(warehouse: Path) -> None:
 # --- the gate ------------------------------------------------------------------------------------
 
 
-def _gate(build: Build) -> list[dict[str, JSON]]:
+def _gate(build: Build, id: str) -> list[dict[str, JSON]]:
     """Compare the valid answers of every source with the current release."""
     before = plan.manifest(build.settings).get("sources", {})
     now = _answers(build)
@@ -168,7 +190,7 @@ def _gate(build: Build) -> list[dict[str, JSON]]:
         max_drop = source.contract.gate.max_drop if source else 1.0
         outcome = "passed"
         if had and has < had * (1 - max_drop):
-            confirmed = build.inputs.release_id in accepted.get(name, {}).get("candidates", [])
+            confirmed = id in accepted.get(name, {}).get("candidates", [])
             outcome = "accepted" if confirmed else "stopped"
         rows.append(
             {
@@ -182,6 +204,14 @@ def _gate(build: Build) -> list[dict[str, JSON]]:
     return rows
 
 
+def _data_through(build: Build) -> dt.date:
+    """The last day on which anybody answered."""
+    files = [str(p.file()) for p in build.parts("core.fct_answer")]
+    with duckdb.connect() as con:
+        (through,) = con.execute("SELECT max(answered_on) FROM read_parquet($1)", [files]).fetchall()[0]
+    return through or dt.date(1900, 1, 1)
+
+
 def _answers(build: Build) -> dict[str, int]:
     (part,) = build.parts("meta.delivery")
     with duckdb.connect() as con:
@@ -192,24 +222,40 @@ def _answers(build: Build) -> dict[str, int]:
     return dict(rows)
 
 
-def _keep_candidate(build: Build, aside: Path, stopped: list[dict[str, JSON]]) -> None:
-    candidate = build.settings.warehouse / "candidates" / build.inputs.release_id
-    shutil.rmtree(candidate, ignore_errors=True)
-    candidate.parent.mkdir(exist_ok=True, mode=0o750)
-    aside.rename(candidate)
-    sentences = [
+def _drops(stopped: list[dict[str, JSON]]) -> list[str]:
+    return [
         f"  {g['source_code']}: {g['answers']:,} valid answers where there were {g['answers_before']:,}; more than "
-        f"{g['max_drop']:.0%} may not vanish unseen. Look at {candidate}, then `meetlat accept {g['source_code']}` "
+        f"{g['max_drop']:.0%} may not vanish unseen. Look at {{candidate}}, then `meetlat accept {g['source_code']}` "
         "if this is right."
         for g in stopped
     ]
-    raise MeetlatError("The gate stopped the release; the current one stays.\n" + "\n".join(sentences))
+
+
+def _keep_candidate(build: Build, id: str, aside: Path, sentences: list[str]) -> str:
+    """Put a release that may not be published where a person can look at it; gives what to say."""
+    candidate = build.settings.warehouse / "candidates" / id
+    shutil.rmtree(candidate, ignore_errors=True)
+    candidate.parent.mkdir(exist_ok=True, mode=0o750)
+    aside.rename(candidate)
+    said = [sentence.format(candidate=candidate) for sentence in sentences]
+    return "The gate stopped the release; the current one stays.\n" + "\n".join(said)
+
+
+def _audit(build: Build, id: str, aside: Path) -> None:
+    """Have what leaves the house attacked before it does. Raises AuditFailed if it gives way; keeps the candidate."""
+    report = audit.audit(aside, threads=build.settings.threads)
+    if report.failed:
+        said = [f"  {str(finding).replace('{', '(').replace('}', ')')}" for finding in report.findings[:20]]
+        more = len(report.findings) - len(said)
+        said += [f"  and {more:,} more; `meetlat audit {{candidate}}` lists them"] if more > 0 else []
+        sentence = _keep_candidate(build, id, aside, said)
+        raise AuditFailed(sentence.replace("The gate", "The disclosure audit", 1))
 
 
 # --- assembling ----------------------------------------------------------------------------------
 
 
-def _assemble(build: Build, gate: list[dict[str, JSON]], folder: Path) -> None:
+def _assemble(build: Build, id: str, disclosed: Disclosed, gate: list[dict[str, JSON]], folder: Path) -> None:
     """Fill the folder of a release: Parquet by hard link from the parts, then the DuckDB files."""
     models = [m for m in build.inputs.models.values() if not m.working]
     files: dict[str, list[Path]] = {}
@@ -225,19 +271,79 @@ def _assemble(build: Build, gate: list[dict[str, JSON]], folder: Path) -> None:
         else:
             names = [f"{model.name}.parquet"]
         files[model.name] = [_link(p.file(), base / name) for p, name in zip(parts, names, strict=True) if name]
-    meta = _meta_rows(build, models, gate)
+    whole = files | {m.name: [p.file() for p in build.parts(m.name)] for m in models if not m.restricted}
+    _hide_employees(build, models, files, folder)
+    meta = _meta_rows(build, id, disclosed, models, gate)
     for name, (_, _, columns) in META.items():
-        files[name] = [folder / "parquet" / f"{name}.parquet"]
+        files[name] = whole[name] = [folder / "parquet" / f"{name}.parquet"]
         _write_rows(files[name][0], columns, meta[name])
 
     tables = {m.name: (m.text, m.columns) for m in models}
     tables |= {name: (text, columns) for name, (text, _, columns) in META.items()}
     open_to_all = {n: t for n, t in tables.items() if not _restricted(build, n)}
-    databases = [("restricted/warehouse.duckdb", tables), ("benchmark.duckdb", open_to_all)]
-    engine.side_by_side(
-        build.settings, lambda each: _write_database(folder / each[0], each[1], files, models), databases
-    )
-    _write_manifest(build, gate, meta["meta.release"][0], folder)
+    public = _write_outputs(build, id, disclosed, models, {n: f[0] for n, f in whole.items() if len(f) == 1}, folder)
+    databases = [
+        ("restricted/warehouse.duckdb", tables, whole),
+        ("benchmark.duckdb", open_to_all, files),
+        ("public/benchmark.duckdb", {n: t[:2] for n, t in public.items()}, {n: [t[2]] for n, t in public.items()}),
+    ]
+
+    def write(each: tuple[str, Mapping[str, tuple[str, list[Column]]], Mapping[str, list[Path]]]) -> None:
+        name, described, made = each
+        _write_database(folder / name, described, made, [] if name.startswith("public") else models)
+
+    engine.side_by_side(build.settings, write, databases)
+    _write_manifest(build, id, gate, meta["meta.release"][0], folder)
+
+
+def _disclose(build: Build) -> Disclosed:
+    """What may be shown, in the light of what the current release shows."""
+    (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
+    parents = {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
+    earlier = outputs.read_ledger(build.settings.current / "restricted" / LEDGER)
+    with duckdb.connect() as con:
+        return outputs.disclose(
+            con, cells.file(), own.file(), parents, build.inputs.rules, earlier, _data_through(build)
+        )
+
+
+def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Path]], folder: Path) -> None:
+    """Write anew the tables of the house that show few employees; `files` then names these."""
+    (cells,) = build.parts("disclosure.cell")
+    parents = {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
+    rules = build.inputs.rules
+    with duckdb.connect() as con:
+        hidden = house.hidden(con, cells.file(), parents, rules)
+        house.load(con, hidden)
+        for model in models:
+            if not model.restricted and house.touches(model):
+                (made,) = files[model.name]
+                aside = made.with_name(f".{made.name}")
+                if house.write(con, model, made, rules, aside):
+                    made.unlink()
+                    aside.rename(made)
+
+
+def _write_outputs(
+    build: Build, id: str, disclosed: Disclosed, models: list[Model], files: Mapping[str, Path], folder: Path
+) -> dict[str, tuple[str, list[Column], Path]]:
+    """Fill `public/` and `participants/`, and keep the ledger of what they show."""
+    described = {m.name: m for m in models}
+    headline = {
+        m.name: m.text
+        for m in models
+        if is_headline(m) and not m.restricted and {"value", "se"} <= {c.name for c in m.columns}
+    }
+    dimensions = {
+        name: (described[name].text, described[name].columns) for name in (f"core.{d}" for d in outputs.DIMENSIONS)
+    }
+    headline.pop("mart.measure_score", None)  # the long table itself
+    (folder / "public").mkdir(mode=0o750)
+    outputs.write_ledger(disclosed, id, folder / "restricted" / LEDGER)
+    with duckdb.connect() as con:
+        (benchmark,) = build.parts("mart.organisation_benchmark")
+        outputs.write_participants(con, disclosed, id, benchmark.file(), folder / "participants")
+        return outputs.write_public(con, disclosed, id, files, headline, dimensions, folder / "public")
 
 
 def _restricted(build: Build, table: str) -> bool:
@@ -257,22 +363,21 @@ def _link(part: Path, file: Path) -> Path:
     return file
 
 
-def _meta_rows(build: Build, models: list[Model], gate: list[dict[str, JSON]]) -> dict[str, list[dict[str, JSON]]]:
+def _meta_rows(
+    build: Build, id: str, disclosed: Disclosed, models: list[Model], gate: list[dict[str, JSON]]
+) -> dict[str, list[dict[str, JSON]]]:
     inputs = build.inputs
     all_deliveries = [(s, d) for s in inputs.sources.values() for d in s.deliveries]
-    with duckdb.connect() as con:
-        files = [str(p.file()) for p in build.parts("core.fct_answer")]
-        (through,) = con.execute("SELECT max(answered_on) FROM read_parquet($1)", [files]).fetchall()[0]
     release = {
-        "release_id": inputs.release_id,
-        "data_through": through,
+        "release_id": id,
+        "data_through": disclosed.data_through,
         "deliveries": len(all_deliveries) - len(build.refused),
         "deliveries_refused": len(build.refused),
         "sources_stale": sum(1 for s in inputs.sources.values() if s.stopped),
         "answers": sum(g["answers"] for g in gate),
         "key_fingerprint": privacy.fingerprint(inputs.key),
         "meetlat_version": plan.meetlat_version(),
-        "code_digest": plan.code(*plan.STAGING_CODE, *plan.MODEL_CODE, "supersession", "plan", "release"),
+        "code_digest": plan.code(*plan.STAGING_CODE, *plan.MODEL_CODE, "supersession", "plan", "release", "disclosure"),
         "libraries": ", ".join(f"{n} {v}" for n, v in sorted(plan.versions().items())),
         "storage_version": STORAGE_VERSION,
     }
@@ -308,7 +413,13 @@ def _meta_rows(build: Build, models: list[Model], gate: list[dict[str, JSON]]) -
     for name, (text, grain, listed) in META.items():
         describe(name, "table", False, grain, text, listed)
     compared = [{k: g[k] for k in ("source_code", "answers", "max_drop")} for g in gate]
-    return {"meta.release": [release], "meta.table": tables, "meta.column": columns, "meta.gate": compared}
+    return {
+        "meta.release": [release],
+        "meta.table": tables,
+        "meta.column": columns,
+        "meta.gate": compared,
+        "meta.disclosure": disclosed.lost,
+    }
 
 
 def _write_rows(file: Path, columns: list[Column], rows: list[dict[str, JSON]]) -> None:
@@ -393,7 +504,7 @@ def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str, co
 # --- finishing -----------------------------------------------------------------------------------
 
 
-def _write_manifest(build: Build, gate: list[dict[str, JSON]], release: dict[str, JSON], folder: Path) -> None:
+def _write_manifest(build: Build, id: str, gate: list[dict[str, JSON]], release: dict[str, JSON], folder: Path) -> None:
     """`manifest.json` is what the next refresh compares with; `publication.json` holds the clock."""
     answers = {g["source_code"]: g["answers"] for g in gate}
     sources = {
@@ -414,7 +525,8 @@ def _write_manifest(build: Build, gate: list[dict[str, JSON]], release: dict[str
         for s in build.inputs.sources.values()
     }
     manifest = {
-        "release_id": build.inputs.release_id,
+        "release_id": id,
+        "inputs_id": build.inputs.release_id,
         "content_id": build.inputs.content_id,
         "key_fingerprint": release["key_fingerprint"],
         "sources": sources,
@@ -427,9 +539,13 @@ def _write_manifest(build: Build, gate: list[dict[str, JSON]], release: dict[str
 
 def _verify(folder: Path) -> None:
     """Open both files as a reader would before anybody else can."""
-    for file in ("benchmark.duckdb", "restricted/warehouse.duckdb"):
+    for file, table in (
+        ("benchmark.duckdb", "meta.release"),
+        ("restricted/warehouse.duckdb", "meta.release"),
+        ("public/benchmark.duckdb", "mart.measure_score"),
+    ):
         with duckdb.connect(str(folder / file), read_only=True) as con:
-            con.execute("SELECT * FROM meta.release").fetchall()
+            con.execute(f"SELECT * FROM {table}").fetchall()
         if (folder / f"{file}.wal").exists():
             raise MeetlatError(f"{file} was left with a write-ahead log, so it is not whole; refresh again.")
 

@@ -90,7 +90,7 @@ class Family:
     @cached_property
     def answers_are_people(self) -> bool:
         """Whether everybody seems to answer once, so that a limit on people is one on answers."""
-        shown = [r for r in self.rows if not r.is_hidden]
+        shown = [r for r in (*self.rows, *self.others) if not r.is_hidden]
         return all(r.n_answers == r.n_respondents for r in shown)
 
     @cached_property

@@ -179,6 +179,8 @@ class Solver:
         import highspy
         import numpy as np
 
+        if self.size == 0:  # nothing in it can be
+            return 0.0, np.zeros(0)
         cost = np.zeros(self.size)
         cost[form.columns] = -sign * form.values
         self._highs.changeColsCost(self.size, self._all, cost)

@@ -65,9 +65,8 @@ class System:
             self._state(statement, [self.rest, *self.own], [self.rest])
         for rows, layers in zip(own, self.own, strict=True):
             for row in rows:
-                if len(family.grid.of(row)):
+                if len(family.grid.of(row)):  # that one is not there tells nothing: own tables leave out small cells
                     self._state(Statement(row, family.epoch(row), True), [layers], [])
-            self._own_absent(rows, layers)
         for form, low, high in self._late:
             self.program.bound(form, low, high, row=True)
 
@@ -242,11 +241,6 @@ class System:
             for stack in [self.rest, *self.own]:
                 for layer in stack[: newest + 1]:
                     self._empty(layer, int(atom))
-
-    def _own_absent(self, rows: Sequence[Row], layers: list[Layer]) -> None:
-        for atom in self.family.grid.absent(rows):
-            for layer in layers:
-                self._empty(layer, int(atom))
 
     def _empty(self, layer: Layer, atom: int) -> None:
         for column in {int(c[atom]) for c in (layer.n, layer.w, *layer.parts)} - {-1}:

@@ -17,9 +17,17 @@ def test_one_thread_or_two_does_not_show(place: Place, built: Place) -> None:
 
 
 def test_neither_the_order_of_arrival_nor_eight_threads_show(in_two_nights: Place, built: Place) -> None:
-    """Nor does the release before, of which the id says nothing."""
-    assert in_two_nights.release_id() == built.release_id()
-    assert in_two_nights.parquet() == built.parquet()
+    """Nor does the release before, but for public/, where figures stand until enough answers changed.
+
+    Then the id is another one, and so is the table that names it.
+    """
+    first, second = in_two_nights.parquet(), built.parquet()
+    stand = in_two_nights.query("SELECT sum(cells_standing) > 0 FROM meta.disclosure")[0][0]
+    if stand or in_two_nights.release_id() != built.release_id():
+        for each in (first, second):
+            del each["parquet/meta.release.parquet"]
+            del each["parquet/meta.disclosure.parquet"]
+    assert first == second
 
 
 def test_nothing_new_changes_no_file(published: Place) -> None:

@@ -1,0 +1,406 @@
+"""What leaves the house, attacked from outside: random releases, nights in a row, and the outputs themselves.
+
+The attacks are those of `pipelines/audit`, which shares no code with what decides about hiding; its own tests are
+in test_audit.py.
+"""
+
+import csv
+import datetime as dt
+import itertools
+import json
+import os
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import Place, lines
+
+from pipelines import audit
+from pipelines.disclosure import outputs, own, standing
+from pipelines.disclosure.bounds import Rounding, families
+from pipelines.disclosure.cells import Cell, Key, reason
+from pipelines.disclosure.columns import COLUMNS, OWN
+from pipelines.disclosure.rules import Rules
+
+FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
+RELEASES = 50 if FULL else 16
+SHARES = 8 if FULL else 4
+RULES = Rules()
+GRADES = 6  # a seed that gives the grades of 3,399 people
+YEAR = 2024
+QUARTERS = [(dt.date(YEAR, 3 * q + 1, 1), dt.date(YEAR, 3 * q + 3, 30 if q in (1, 2) else 31)) for q in range(4)]
+PERIODS = [
+    *((f"{YEAR}-Q{q + 1}", "quarter", q, q) for q in range(4)),
+    *((f"{YEAR}-YTD-Q{q + 1}", "ytd", 0, q) for q in range(4)),
+    (f"{YEAR}", "year", 0, 3),
+]
+
+
+# --- random releases -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    organisation: str
+    sector: str
+    channel: str
+    quarter: int
+    person: int
+    score: int  # in smallest steps
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Answers to one question, with what they are about."""
+
+    statistic: str
+    audience: str
+    parents: dict[str, str | None]
+    answers: tuple[Answer, ...]
+
+
+def drawn(seed: int) -> Survey:
+    """Few or many sectors, channels and organisations, crowded or sparse; some large ones, some alone or in pairs."""
+    rng = random.Random(seed)
+    parents: dict[str, str | None] = {"all": None}
+    leaves = []
+    for top in range(rng.randint(2, 4)):
+        parents[f"s{top}"] = "all"
+        below = [f"s{top}{i}" for i in range(rng.choice((0, 0, 2, 3)))]
+        parents |= dict.fromkeys(below, f"s{top}")
+        leaves += below or [f"s{top}"]
+    channels = [f"c{i}" for i in range(rng.randint(1, 4))]
+    statistic = rng.choice(("mean", "mean", "nps", "share"))
+    sparse = rng.choice((1, 3, 12))
+    several = rng.random() < 0.5
+    answers = []
+    for leaf in leaves:
+        for i in range(rng.choice((1, 2, 2, 5, 8, 12))):
+            size = rng.choice((1, 1, 2, 25 if i == 0 else 3))
+            level = rng.gauss(7, 1)
+            for quarter, channel in itertools.product(range(4), channels):
+                for _ in range(max(0, round(rng.gauss(size * sparse, size * sparse / 2)))):
+                    score = min(max(round(rng.gauss(level, 1.5)), 1), 10)
+                    person = rng.randrange(10**9) if not several else rng.randrange(60)
+                    answers.append(Answer(f"{leaf}-{i}", leaf, channel, quarter, person, score))
+    return Survey(statistic, rng.choice(("customer", "employee")), parents, tuple(answers))
+
+
+def cells_of(survey: Survey, organisation: str | None = None) -> list[Cell]:
+    """Every cell of the tables, counted from the answers."""
+    groups: dict[tuple[str, str, tuple[str, str, int, int]], list[Answer]] = defaultdict(list)
+    for answer in survey.answers:
+        if organisation is not None and answer.organisation != organisation:
+            continue
+        sectors = [answer.sector] if organisation is not None else list(up(answer.sector, survey.parents))
+        for sector, channel, period in itertools.product(sectors, (answer.channel, "all"), PERIODS):
+            if period[2] <= answer.quarter <= period[3]:
+                groups[sector, channel, period].append(answer)
+    return [cell_of(survey, key, found, organisation) for key, found in sorted(groups.items())]
+
+
+def up(sector: str | None, parents: dict[str, str | None]) -> Iterator[str]:
+    while sector is not None:
+        yield sector
+        sector = parents[sector]
+
+
+def cell_of(
+    survey: Survey, key: tuple[str, str, tuple[str, str, int, int]], found: list[Answer], organisation: str | None
+) -> Cell:
+    sector, channel, (period, kind, first, last) = key
+    held: dict[str, int] = defaultdict(int)
+    people: dict[str, set[object]] = defaultdict(set)
+    for answer in found:
+        held[answer.organisation] += 1
+        people[answer.organisation].add(answer.person)
+    everybody = set().union(*people.values())
+    largest = sorted(held.values(), reverse=True)
+    n = len(found)
+    promoters, detractors = (sum(low <= a.score <= high for a in found) for low, high in ((9, 10), (0, 6)))
+    values = {
+        "mean": sum(a.score for a in found) / n,
+        "nps": 100 * (promoters - detractors) / n,
+        "share": 100 * sum(a.score >= 8 for a in found) / n,
+    }
+    low, high, decimals = {"mean": (1, 10, 1), "nps": (-100, 100, 0), "share": (0, 100, 0)}[survey.statistic]
+    return Cell(
+        Key("monitor", period, survey.audience, sector, channel, f"m_{survey.statistic}"),
+        kind, QUARTERS[first][0], QUARTERS[last][1], channel == "all", survey.statistic, "unit",
+        low, high, decimals, values[survey.statistic], n, len(everybody),
+        None if organisation else len(held), False, n,
+        None if organisation else largest[0], None if organisation else sum(largest[1:2]),
+        None if organisation else len(everybody) - max(len(p) for p in people.values()),
+        100 * promoters / n if survey.statistic == "nps" else None,
+        100 * detractors / n if survey.statistic == "nps" else None,
+    )  # fmt: skip
+
+
+def write(survey: Survey, folder: Path, earlier: standing.Earlier | None = None, *, secondary: bool = True) -> None:
+    """The outputs of these answers, as a release holds them."""
+    organisations = {a.organisation for a in survey.answers}
+    disclosed = outputs.decide(
+        cells_of(survey), {o: cells_of(survey, o) for o in organisations}, survey.parents, RULES, earlier or {},
+        dt.date(YEAR, 12, 31), secondary,
+    )  # fmt: skip
+    (folder / "public").mkdir(parents=True)
+    outputs.write_rules(disclosed, folder / "public" / "disclosure.json")
+    rows = [outputs.dated(row, folder.name) for row in disclosed.public.rows]
+    outputs.write_table(rows, COLUMNS, folder / "public" / "parquet" / "measure_score.parquet")
+    for organisation, shown in disclosed.participants.items():
+        own_rows = [{c.name: row.get(c.name) for c in OWN} for row in shown.rows]
+        file = folder / "participants" / organisation / "own.parquet"
+        outputs.write_table((outputs.dated(row, folder.name) for row in own_rows), OWN, file)
+    outputs.write_ledger(disclosed, folder.name, folder / "ledger.parquet")
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_nothing_hidden_in_a_random_release_can_be_reckoned(tmp_path: Path, share: int) -> None:
+    """And most could be if only the cells were hidden that may not be shown for their own sake."""
+    hidden = recovered = 0
+    for seed in range(share * RELEASES // SHARES, (share + 1) * RELEASES // SHARES):
+        survey = drawn(seed)
+        write(survey, tmp_path / f"{seed}")
+        report = audit.audit(tmp_path / f"{seed}", threads=1)
+        assert not report.failed, f"seed {seed}: {report.findings[:3]}"
+        write(survey, tmp_path / f"{seed}-bare", secondary=False)
+        bare = audit.audit(tmp_path / f"{seed}-bare", threads=1)
+        hidden += bare.hidden > 0
+        recovered += bare.failed
+    assert hidden and recovered > hidden / 2
+
+
+def test_a_cell_is_hidden_for_what_is_left_when_the_largest_looks_away() -> None:
+    def told(**changes: object) -> str | None:
+        enough = {"n_respondents": 40, "n_organisations": 6, "held": 40.0, "held_largest": 10.0, "held_second": 8.0}
+        base = cell_of(drawn(0), ("s0", "all", PERIODS[0]), [Answer("o", "s0", "c0", 0, 1, 7)], None)
+        values = {f: getattr(base, f) for f in Cell.__dataclass_fields__} | enough | {"n_left": 30} | changes
+        return reason(Cell(**values), RULES)  # type: ignore[arg-type]
+
+    assert told() is None
+    assert told(n_respondents=9) == "respondents"
+    assert told(n_organisations=4) == "organisations"
+    assert told(held_largest=21.0) == "dominance"  # more than half of it
+    assert told(held=18.9, held_largest=9.4, held_second=8.7) == "dominance"  # 0.8 is left, less than 10 % of 9.4
+    assert told(n_left=9) == "dominance"
+    assert told(n_organisations=None, held_largest=None, held_second=None, n_left=None) is None
+
+
+# --- night after night ---------------------------------------------------------------------------
+
+
+def test_no_newcomer_of_ten_nights_is_known_within_a_grade(tmp_path: Path) -> None:
+    """Whoever knows how many came, and that all others stayed, knows nobody's grade to within 1.0.
+
+    That is more than anybody outside knows: the published bases are rounded.
+    """
+    survey = drawn(GRADES)
+    assert survey.statistic == "mean"
+    rng = random.Random(4)
+    order = list(survey.answers)
+    rng.shuffle(order)
+    kept, coming = order[:-60], order[-60:]
+    earlier: standing.Earlier = {}
+    before: dict[Key, tuple[float, int]] = {}
+    republished = stood = 0
+    for night in range(10):
+        kept += coming[6 * night : 6 * night + 6]
+        now = Survey(survey.statistic, survey.audience, survey.parents, tuple(kept))
+        cells = {c.key: c for c in cells_of(now)}
+        shown = standing.show(cells.values(), survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
+        stood += len(shown.held)
+        ledger = {(r["organisation_code"], Key(*(r[k] for k in Key._fields))): r for r in shown.ledger}
+        for row in shown.rows:
+            key = Key(*(row[k] for k in Key._fields))
+            if row["value"] is None:
+                continue
+            n = ledger["", key]["exact_answers"]
+            if key in before and before[key][1] != n:
+                republished += 1
+                value, had = before[key]
+                came = n - had
+                low, high = ((row["value"] + e) * n - (value - e) * had for e in (-0.05, 0.05))
+                least, most = max(1.0, low - 10 * (came - 1)), min(10.0, high - (came - 1))
+                assert came >= RULES.answers_changed and most - least >= 1.0, (key, night)
+            before[key] = (row["value"], n)
+        earlier = standing.from_ledger(shown.ledger)
+    assert republished > 5 and stood > 50
+
+
+def test_figures_stand_with_their_date_until_enough_answers_came(tmp_path: Path) -> None:
+    survey = drawn(GRADES)
+    few = Survey(survey.statistic, survey.audience, survey.parents, survey.answers[:-3])
+    write(few, tmp_path / "first")
+    earlier = outputs.read_ledger(tmp_path / "first" / "ledger.parquet")
+    write(survey, tmp_path / "second", earlier)
+    con = duckdb.connect()
+    changed, renamed = con.execute(
+        "SELECT count(*) FILTER (n.value IS DISTINCT FROM w.value OR n.n_answers IS DISTINCT FROM w.n_answers), "
+        f"count(*) FILTER (n.as_of_release = 'first') FROM read_parquet('{tmp_path}/second/public/parquet/*') AS n "
+        f"JOIN read_parquet('{tmp_path}/first/public/parquet/*') AS w USING ({', '.join(Key._fields)}) "
+        "WHERE n.conf_status = 'F' AND w.conf_status = 'F'"
+    ).fetchall()[0]  # fmt: skip
+    assert changed == 0 and renamed > 0
+
+
+def test_a_correction_counts_by_what_it_moves() -> None:
+    cell = cells_of(drawn(GRADES))[0]
+    assert standing.changed(cell, standing.Standing(cell.n_answers, cell.value, {})) == 0
+    assert standing.changed(cell, standing.Standing(cell.n_answers - 4, cell.value, {})) == 4
+    moved = cell.value - 9 * 30 / cell.n_answers  # as many answers, of which thirty went from one end to the other
+    assert standing.changed(cell, standing.Standing(cell.n_answers, moved, {})) in (29, 30)
+    assert standing.changed(cell, standing.Standing(cell.n_answers, cell.value - 0.001, {})) >= 1
+
+
+# --- an organisation's own -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_an_organisation_gets_hides_no_small_cell_in_a_difference(seed: int) -> None:
+    """Each table is whole: channels add up to the total, quarters to the year, and none of them is small."""
+    survey = drawn(seed)
+    for organisation in sorted({a.organisation for a in survey.answers}):
+        for family in families(own.given(cells_of(survey, organisation), RULES)).values():
+            assert all(c.n_respondents >= RULES.respondents for c in family)
+            by_period: dict[str, dict[str, int]] = defaultdict(dict)
+            for cell in family:
+                by_period[cell.key.period_code][cell.key.channel_code] = cell.n_answers
+            for found in by_period.values():
+                parts = [n for channel, n in found.items() if channel != "all"]
+                assert not parts or sum(parts) == found["all"]
+            quarters = [found["all"] for period, found in by_period.items() if "-Q" in period and "YTD" not in period]
+            assert not quarters or sum(quarters) == by_period[f"{YEAR}"]["all"]
+
+
+# --- the house -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_small_cells_of_employees_cannot_be_subtracted_in_the_house(seed: int) -> None:
+    """Numbers are exact there: no hidden cell may be determined by those that are shown."""
+    import numpy as np
+
+    from pipelines.disclosure import hiding
+    from pipelines.disclosure.bounds import atoms
+
+    survey = drawn(seed)
+    cells = cells_of(Survey(survey.statistic, "employee", survey.parents, survey.answers))
+    cells = [Cell(**{f: getattr(c, f) for f in Cell.__dataclass_fields__} | {"n_organisations": None}) for c in cells]
+    hidden = hiding.hide(cells, survey.parents, RULES, Rounding(0, 0, 0, exact=True))
+    small = {c.key for c in cells if c.n_respondents < 10}
+    assert small <= set(hidden)
+    made_of = atoms(cells, survey.parents)
+    matrix = np.zeros((len(cells), 1 + max(a for own_atoms in made_of for a in own_atoms)))
+    for row, own_atoms in enumerate(made_of):
+        matrix[row, list(own_atoms)] = 1
+    shown = matrix[[c.key not in hidden for c in cells]]
+    for cell, row in zip(cells, matrix, strict=True):
+        if cell.key in small and len(shown):
+            fitted = np.linalg.lstsq(shown.T, row, rcond=None)[0] @ shown
+            assert np.abs(fitted - row).max() > 1e-6, cell.key
+
+
+def test_benchmark_hides_small_cells_of_employees_and_the_restricted_file_does_not(every_built: Place) -> None:
+    hidden = every_built.query(
+        "SELECT count(*), count(value), count(n_answers), count(se), count(sum_w), count(ci_low) FROM "
+        "mart.employee_satisfaction WHERE conf_status <> 'F'",
+        "benchmark.duckdb",
+    )
+    assert hidden[0][0] > 0 and hidden[0][1:] == (0, 0, 0, 0, 0)
+    assert every_built.query("SELECT count(*) FROM mart.employee_satisfaction WHERE conf_status <> 'F'") == [(0,)]
+    small = "audience_code = 'employee' AND n_respondents < 10"
+    assert every_built.query(f"SELECT count(*) FROM mart.measure_score WHERE {small}", "benchmark.duckdb") == [(0,)]
+    assert every_built.query(f"SELECT count(*) FROM mart.measure_score WHERE {small}")[0][0] > 0
+    # nor in tables that hold several rows of a cell, or compare it
+    keys = ", ".join(Key._fields)
+    for table in ("score_distribution", "score_quantile"):
+        found = every_built.query(
+            f"SELECT count(*) FROM mart.{table} SEMI JOIN (SELECT {keys} FROM mart.measure_score WHERE conf_status "
+            f"<> 'F') USING ({keys})",
+            "benchmark.duckdb",
+        )
+        assert found == [(0,)]
+    for table in ("trend", "sector_comparison"):
+        found = every_built.query(
+            f"SELECT count(diff) FROM mart.{table} SEMI JOIN (SELECT {keys} FROM mart.measure_score WHERE conf_status "
+            f"<> 'F') USING ({keys})",
+            "benchmark.duckdb",
+        )
+        assert found == [(0,)]
+
+
+# --- the outputs ---------------------------------------------------------------------------------
+
+
+def test_public_reproduces_every_published_figure_and_names_nobody(every_built: Place) -> None:
+    public = every_built.current / "public"
+    with duckdb.connect(str(public / "benchmark.duckdb"), read_only=True) as con:
+        figures = (
+            "SELECT count(*), count(*) FILTER (is_reproduced), count(*) FILTER (value IS NULL) "
+            "FROM mart.published_comparison WHERE measure_code NOT IN ('customer_ratings', 'organisations')"
+        )
+        assert con.execute(figures).fetchall() == [(33, 33, 0)]  # how many there are, a sample does not reproduce
+        assert con.execute("SELECT count(*) FROM mart.trend").fetchall() == [(0,)]  # all of it is synthetic
+        columns = {c for (c,) in con.execute("SELECT column_name FROM duckdb_columns()").fetchall()}
+        undescribed = con.execute("SELECT count(*) FROM duckdb_columns() WHERE comment IS NULL").fetchall()
+    assert undescribed == [(0,)]
+    assert not {c for c in columns if "organisation_code" in c or c in ("response_id", "respondent_id")}
+    organisations = {
+        code for (code,) in every_built.query("SELECT DISTINCT organisation_code FROM core.dim_organisation")
+    }
+    for file in sorted(public.rglob("*")):
+        if file.suffix in (".csv", ".md", ".json"):
+            text = file.read_text(encoding="utf-8")
+            assert not [code for code in organisations if code in text], file
+    assert {f.stem for f in (public / "csv").iterdir()} == {f.stem for f in (public / "parquet").iterdir()}
+    package = json.loads((public / "datapackage.json").read_text())
+    for resource in package["resources"]:
+        with (public / resource["path"]).open(encoding="utf-8") as file:
+            assert next(csv.reader(file)) == [field["name"] for field in resource["schema"]["fields"]]
+
+
+def test_a_participant_gets_its_own_and_nobody_elses(every_built: Place) -> None:
+    folder = every_built.current / "participants"
+    names = sorted(f.name for f in folder.iterdir())
+    everybody = {code for (code,) in every_built.query("SELECT DISTINCT organisation_code FROM core.dim_organisation")}
+    assert len(names) > 100 and set(names) <= everybody
+    for name in names[::10]:
+        text = (folder / name / "own.csv").read_text(encoding="utf-8")
+        assert not [other for other in everybody - {name} if other in text]
+    with duckdb.connect() as con:
+        found = con.execute(
+            "SELECT count(*), min(n_respondents), count(*) FILTER (round(value - benchmark_sector_value - gap, 6) <> 0) "  # noqa: E501
+            f"FROM read_parquet('{folder}/*/own.parquet')"
+        ).fetchall()[0]
+    assert found[0] > 0 and found[1] >= 10 and found[2] == 0
+
+
+def test_the_audit_is_a_command(every_built: Place) -> None:
+    ran = every_built.meetlat("audit")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_rule_below_its_floor_is_refused(published: Place) -> None:
+    before = published.release_id()
+    rules = published.raw / "reference" / "disclosure.yml"
+    rules.write_text("respondents: 4\n")
+    ran = published.refresh(status=1)
+    assert "greater than or equal to 5" in ran.stderr and "disclosure.yml: respondents" in ran.stderr
+    assert len(lines(ran)) == 1 and published.release_id() == before
+
+
+def test_stricter_rules_hide_more(published: Place) -> None:
+    def free() -> int:
+        path = published.current / "public" / "benchmark.duckdb"
+        with duckdb.connect(str(path), read_only=True) as con:
+            return int(con.execute("SELECT count(*) FROM mart.measure_score WHERE conf_status = 'F'").fetchall()[0][0])
+
+    before = free()
+    (published.raw / "reference" / "disclosure.yml").write_text("periods: [year, wave]\nrespondents: 40\n")
+    published.refresh()
+    assert 0 < free() < before
+    assert published.meetlat("audit", published.release_id()).returncode in (0, 1)

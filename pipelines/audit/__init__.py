@@ -31,7 +31,7 @@ from pipelines.audit.outputs import Row, retained
 from pipelines.audit.program import INFINITE
 from pipelines.audit.system import System
 
-__all__ = ["Finding", "Report", "audit", "retained"]
+__all__ = ["Finding", "Report", "audit", "families_of", "retained"]
 
 OUTSIDER = "an outsider"
 EXPOSED = 20  # cells that come closest, as many as anybody reads
@@ -67,6 +67,12 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     report.exposed = sorted(report.exposed, key=lambda f: f.ratio)[:EXPOSED]
     report.seconds = time.perf_counter() - clock
     return report
+
+
+def families_of(report: Report) -> frozenset[tuple[str, str, str]]:
+    """The families (monitor, audience, measure) that give something away."""
+    cells = [finding.cell for finding in report.findings if finding.cell is not None]
+    return frozenset((c.monitor_code, c.audience_code, c.measure_code) for c in cells)
 
 
 def _alone(family: Family, name: str) -> Report:

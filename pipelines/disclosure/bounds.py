@@ -3,7 +3,8 @@
 A family is everything that adds up to one another: the cells of one monitor, audience and measure. Its atoms are
 the finest sectors, channels and stretches of time that the cells are made of. Of each atom nobody outside knows
 the number of answers n, nor its numerator u, the sum of the answers on a scale from 0 to 1 (0 <= u <= n); of a
-net promoter score the promoters a and detractors b, u = (n + a - b) / 2. A figure that is shown, rounded, bounds
+net promoter score the promoters a and detractors b, u = (n + a - b) / 2. Where answers have weights, which are not
+shown, sums of weights w of any size stand for n beside the numerators. A figure that is shown, rounded, bounds
 sums of them: n_shown -+ half a rounding step, (v - e) n <= u <= (v + e) n, all linear.
 
 Cells made of the same atoms are one node: what is said of one is said of the other.
@@ -106,7 +107,7 @@ class Family:
         self.present = {own[0] for own in self.atoms if len(own) == 1}  # atoms that have a row of their own
         self.rounding, self.least = rounding, least
         self.is_nps = cells[0].statistic == "nps"
-        self.tells_values = not any(c.is_weighted for c in cells)  # weights are not shown, so values tie nothing
+        self.is_weighted = any(c.is_weighted for c in cells)
         self.hidden: set[int] = set()
         self._build()
         self.inside = np.zeros((len(self.atoms), self.count))
@@ -120,11 +121,16 @@ class Family:
     def _build(self) -> None:
         count = len({a for node in self.atoms for a in node})
         self.count = count
-        columns = count * (3 if self.is_nps else 2)
+        self.weights = count if self.is_weighted else 0  # the first column of w, of a and of b
+        self.first, self.second = self.weights + count, self.weights + 2 * count
+        columns = self.weights + count * (3 if self.is_nps else 2)
         rows: list[tuple[dict[int, float], float, float]] = []
         for atom in range(count):  # an answer counts once
-            row = {atom: 1.0, count + atom: -1.0} | ({2 * count + atom: -1.0} if self.is_nps else {})
-            rows.append((row, 0.0, MANY))
+            row = {self.weights + atom: 1.0, self.first + atom: -1.0}
+            rows.append((row | ({self.second + atom: -1.0} if self.is_nps else {}), 0.0, MANY))
+        self.weigh = len(rows)  # the first row that can keep the weight of a node from vanishing
+        if self.is_weighted:
+            rows += [(self._w(node), 0.0, MANY) for node in range(len(self.atoms))]
         self.rows_of: list[list[int]] = []
         self.bounds_of: list[list[tuple[float, float]]] = []
         for node in range(len(self.atoms)):
@@ -151,17 +157,20 @@ class Family:
     def _n(self, node: int) -> dict[int, float]:
         return dict.fromkeys(self.atoms[node], 1.0)
 
+    def _w(self, node: int) -> dict[int, float]:
+        return {self.weights + a: 1.0 for a in self.atoms[node]}
+
     def _u(self, node: int) -> dict[int, float]:
-        own, count = self.atoms[node], self.count
+        own = self.atoms[node]
         if not self.is_nps:
-            return {count + a: 1.0 for a in own}
-        half = {a: 0.5 for a in own} | {count + a: 0.5 for a in own}
-        return half | {2 * count + a: -0.5 for a in own}
+            return {self.first + a: 1.0 for a in own}
+        half = {self.weights + a: 0.5 for a in own} | {self.first + a: 0.5 for a in own}
+        return half | {self.second + a: -0.5 for a in own}
 
     def _rows(self, node: int) -> list[tuple[dict[int, float], float, float]]:
         """What the figures of a node say while they are shown."""
         cell = self.cells[self.members[node][0]]
-        rounding, n = self.rounding, self._n(node)
+        rounding, n, w = self.rounding, self._n(node), self._w(node)
         step = rounding.base
         shown = step * round(cell.n_answers / step) if step else cell.n_answers
         half_step = step // 2  # of a whole number
@@ -169,12 +178,10 @@ class Family:
         # what is shown has enough people behind it, and each of them gave an answer
         fewest = max(shown - half_step, people - half_step, min(self.least, cell.n_answers))
         found = [(n, float(fewest), float(shown + half_step))]
-        if not self.tells_values:
-            return found
 
         def ratio(numerator: dict[int, float], low: float, high: float) -> None:
             for bound, at_least in ((low, True), (high, False)):
-                row = {i: numerator.get(i, 0.0) - bound * n.get(i, 0.0) for i in {**numerator, **n}}
+                row = {i: numerator.get(i, 0.0) - bound * w.get(i, 0.0) for i in {**numerator, **w}}
                 found.append((row, 0.0 if at_least else -MANY, MANY if at_least else 0.0))
 
         length = cell.high - cell.low
@@ -182,9 +189,9 @@ class Family:
         value = cell.value if rounding.exact else round(cell.value, min(cell.decimals, rounding.most_decimals))
         ratio(self._u(node), (value - half - cell.low) / length, (value + half - cell.low) / length)
         if self.is_nps and cell.n_respondents >= rounding.detail_from:
-            for place, share in ((1, cell.promoters_pct), (2, cell.detractors_pct)):
+            for start, share in ((self.first, cell.promoters_pct), (self.second, cell.detractors_pct)):
                 if share is not None:
-                    part = {place * self.count + a: 1.0 for a in self.atoms[node]}
+                    part = {start + a: 1.0 for a in self.atoms[node]}
                     known = share if rounding.exact else round(share)
                     around = 0.0 if rounding.exact else 0.5
                     ratio(part, (known - around) / 100, (known + around) / 100)
@@ -227,12 +234,12 @@ class Family:
             self._see(world)
 
     def _see(self, world: NDArray[np.float64]) -> None:
-        part = self.count
-        n = self.inside @ world[:part]
-        a = self.inside @ world[part : 2 * part]
-        u = 0.5 * (n + a - self.inside @ world[2 * part :]) if self.is_nps else a
-        there = n >= 1 - TINY
-        ratio = np.divide(u, n, out=np.full(len(n), 0.5), where=there)
+        n = self.inside @ world[: self.count]
+        w = self.inside @ world[self.weights : self.first]
+        a = self.inside @ world[self.first : self.second]
+        u = 0.5 * (w + a - self.inside @ world[self.second :]) if self.is_nps else a
+        there = w >= (0.01 if self.is_weighted else 1 - TINY)
+        ratio = np.divide(u, w, out=np.full(len(n), 0.5), where=there)
         self.base = np.array([np.minimum(self.base[0], n), np.maximum(self.base[1], n)])
         self.ratio = np.array(
             [
@@ -265,9 +272,9 @@ class Family:
         return (cell.value - cell.low) / (cell.high - cell.low)
 
     def _off(self, node: int, level: float) -> dict[int, float]:
-        """u - level * n of a node."""
-        n, u = self._n(node), self._u(node)
-        return {i: u.get(i, 0.0) - level * n.get(i, 0.0) for i in {**u, **n}}
+        """u - level * w of a node."""
+        w, u = self._w(node), self._u(node)
+        return {i: u.get(i, 0.0) - level * w.get(i, 0.0) for i in {**u, **w}}
 
     # --- asking
 
@@ -305,12 +312,21 @@ class Family:
 
         u / n is no linear goal; the largest u - m n is 0 where m is the largest u / n (Dinkelbach 1967).
         """
-        if not self.tells_values:
-            return Reach(0, 1, frozenset())
-        known, n, u = self._known(node), self._n(node), self._u(node)
+        known, w, u = self._known(node), self._w(node), self._u(node)
         ends = [min(known, float(self.ratio[0][node])), max(known, float(self.ratio[1][node]))]
         if ends[1] - ends[0] >= enough:
             return Reach(ends[0], ends[1], frozenset())
+        if self.is_weighted:
+            self.solver.changeRowBounds(self.weigh + node, 1.0, MANY)
+        try:
+            return self._value_reach(node, enough, ends, w, u)
+        finally:
+            if self.is_weighted:
+                self.solver.changeRowBounds(self.weigh + node, 0.0, MANY)
+
+    def _value_reach(
+        self, node: int, enough: float, ends: list[float], w: dict[int, float], u: dict[int, float]
+    ) -> Reach:
         rests: set[int] = set()
         for place, most in ((1, True), (0, False)):
             for _ in range(30):
@@ -318,7 +334,7 @@ class Family:
                 if found is None:
                     return Reach(0, 0, frozenset(range(len(self.atoms))) - self.hidden)
                 best, at, rest = found
-                base = float(at[list(n)].sum())
+                base = float(at[list(w)].sum())
                 if abs(best) <= 1e-6 * max(base, 1.0):
                     rests |= rest
                     break
@@ -332,5 +348,5 @@ def families(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
     """Cells by monitor, audience and measure, each family in the order of its keys."""
     found: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in sorted(cells, key=lambda c: c.key):
-        found.setdefault((cell.key.monitor_code, cell.key.audience_code, cell.key.measure_code), []).append(cell)
+        found.setdefault(cell.key.family, []).append(cell)
     return found

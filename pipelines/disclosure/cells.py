@@ -19,6 +19,11 @@ class Key(NamedTuple):
     channel_code: str
     measure_code: str
 
+    @property
+    def family(self) -> tuple[str, str, str]:
+        """What adds up to one another."""
+        return self.monitor_code, self.audience_code, self.measure_code
+
 
 @dataclass(frozen=True)
 class Cell:

@@ -68,14 +68,15 @@ def disclose(
     rules: Rules,
     earlier: Earlier,
     data_through: dt.date,
+    withheld: frozenset[tuple[str, str, str]] = frozenset(),
 ) -> Disclosed:
-    """Decide for every cell of the published period types what is shown of it."""
+    """Decide for every cell of the published period types what is shown of it; nothing of families `withheld`."""
     scope = "SELECT * FROM read_parquet($1) WHERE list_contains($2, period_type)"
     published = [cell for _, cell in reading.read(con, scope, str(cells), list(rules.periods))]
     by_organisation: dict[str, list[Cell]] = {}
     for organisation, cell in reading.read(con, scope, str(own_cells), list(rules.periods)):
         by_organisation.setdefault(organisation, []).append(cell)
-    return decide(published, by_organisation, parents, rules, earlier, data_through)
+    return decide(published, by_organisation, parents, rules, earlier, data_through, withheld)
 
 
 def decide(
@@ -85,12 +86,20 @@ def decide(
     rules: Rules,
     earlier: Earlier,
     data_through: dt.date,
+    withheld: frozenset[tuple[str, str, str]] = frozenset(),
     secondary: bool = True,
 ) -> Disclosed:
     """The same for cells that are at hand. Without `secondary` nothing is protected against being reckoned."""
-    public = standing.show(published, parents, rules, earlier, data_through, secondary=secondary)
+    public = standing.show(published, parents, rules, earlier, data_through, "", withheld, secondary)
     shown = {
-        organisation: standing.show(own.given(each, rules), {}, rules, earlier, data_through, organisation)
+        organisation: standing.show(
+            [c for c in own.given(each, rules) if c.key.family not in withheld],
+            {},
+            rules,
+            earlier,
+            data_through,
+            organisation,
+        )
         for organisation, each in sorted(by_organisation.items())
     }
     measures = {

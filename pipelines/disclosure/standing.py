@@ -57,6 +57,7 @@ def show(
     earlier: Earlier,
     data_through: dt.date,
     organisation: str = "",
+    withheld: frozenset[tuple[str, str, str]] = frozenset(),
     secondary: bool = True,
 ) -> Shown:
     """What is published of these cells. Rows that are new have no `as_of_release` yet: it is the release they go to."""
@@ -64,6 +65,7 @@ def show(
     since = {c.key: changed(c, before) for c in cells if (before := earlier.get((organisation, c.key))) is not None}
     known = frozenset(key for key, answers in since.items() if answers < rules.answers_changed)
     hidden = hiding.hide(cells, parents, rules, known=known, secondary=secondary)
+    hidden |= {c.key: Hidden("D", "secondary") for c in cells if c.key.family in withheld and c.key not in hidden}
     shown = Shown()
     rounding = hiding.rounding(rules)
     for cell in cells:

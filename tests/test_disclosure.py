@@ -346,7 +346,9 @@ def test_public_reproduces_every_published_figure_and_names_nobody(every_built: 
         assert con.execute(figures).fetchall() == [(33, 33, 0)]  # how many there are, a sample does not reproduce
         assert con.execute("SELECT count(*) FROM mart.trend").fetchall() == [(0,)]  # all of it is synthetic
         columns = {c for (c,) in con.execute("SELECT column_name FROM duckdb_columns() WHERE NOT internal").fetchall()}
-        undescribed = con.execute("SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL").fetchall()
+        undescribed = con.execute(
+            "SELECT count(*) FROM duckdb_columns() WHERE NOT internal AND comment IS NULL"
+        ).fetchall()
     assert undescribed == [(0,)]
     assert not {c for c in columns if "organisation_code" in c or c in ("response_id", "respondent_id")}
     organisations = {

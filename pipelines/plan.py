@@ -67,6 +67,9 @@ REFERENCE = {
 }  # fmt: skip
 STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "weighting", "engine")
+RELEASE_CODE = (*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure", "audit")
+PART_LIBRARIES = ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")
+RELEASE_LIBRARIES = (*PART_LIBRARIES, "highspy", "xlsxwriter")
 
 
 def bare_tables() -> dict[str, str]:
@@ -85,12 +88,9 @@ def code(*modules: str) -> str:
 
 
 @functools.cache
-def versions() -> dict[str, str]:
+def versions(libraries: tuple[str, ...] = PART_LIBRARIES) -> dict[str, str]:
     """Versions of the libraries that decide what bytes come out."""
-    return {
-        n: importlib.metadata.version(n)
-        for n in ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine", "highspy", "xlsxwriter")
-    }
+    return {name: importlib.metadata.version(name) for name in libraries}
 
 
 def meetlat_version() -> str:
@@ -155,8 +155,8 @@ class Inputs:
                 "lists": self.lists,
                 "disclosure": self.rules.model_dump(mode="json"),
                 "models": {m.name: [m.canonical, m.documented] for m in self.models.values()},
-                "code": code(*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure"),
-                "versions": versions(),
+                "code": code(*RELEASE_CODE),
+                "versions": versions(RELEASE_LIBRARIES),
                 "key": privacy.fingerprint(self.key),
             }
         )[:16]

@@ -13,18 +13,21 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines import audit, engine, plan, privacy
-from pipelines.disclosure import house, outputs
+from pipelines import engine, plan, privacy
 from pipelines.disclosure.columns import LOST
-from pipelines.disclosure.outputs import Disclosed
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
 from pipelines.models import HEADLINE, Column, Model
 from pipelines.parts import JSON, digest, failpoint, flush
 from pipelines.plan import Build
+
+if TYPE_CHECKING:
+    from pipelines.audit import Report
+    from pipelines.disclosure.outputs import Disclosed
 
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
 
@@ -112,9 +115,11 @@ class Published:
 def publish(build: Build) -> Published:
     """Assemble the release of these inputs, verify it, pass the gate and swap it in.
 
-    Raises MeetlatError, leaving the current release served, if the gate stops it; the candidate then
-    stays in `candidates/`.
+    Raises MeetlatError, leaving the current release served, if the gate or the audit stops it; the
+    candidate then stays in `candidates/`.
     """
+    from pipelines import audit
+
     settings = build.settings
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
@@ -123,7 +128,7 @@ def publish(build: Build) -> Published:
     inputs_id = build.inputs.release_id
     id = digest([inputs_id, disclosed.held])[:16] if disclosed.held else inputs_id
     final = releases / id
-    seconds = {"disclose": time.perf_counter() - clock}
+    seconds = {"hide": time.perf_counter() - clock}
     clock = time.perf_counter()
     gate = _gate(build, id)
     if not final.exists():
@@ -146,9 +151,9 @@ def publish(build: Build) -> Published:
             _seal(aside)
             seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
             if stopped := [g for g in gate if g["outcome"] == "stopped"]:
-                raise MeetlatError(_keep_candidate(build, id, aside, _drops(stopped)))
+                raise MeetlatError(_drops(stopped, _keep_candidate(build, id, aside)))
             if report.failed:
-                raise AuditFailed(_keep_candidate(build, id, aside, _leaks(report), "disclosure audit"))
+                raise AuditFailed(_leaks(report, _keep_candidate(build, id, aside)))
             failpoint("release-rename-before")
             aside.rename(final)
             flush(releases)
@@ -230,36 +235,39 @@ def _answers(build: Build) -> dict[str, int]:
     return dict(rows)
 
 
-def _drops(stopped: list[dict[str, JSON]]) -> list[str]:
-    return [
-        f"  {g['source_code']}: {g['answers']:,} valid answers where there were {g['answers_before']:,}; more than "
-        f"{g['max_drop']:.0%} may not vanish unseen. Look at {{candidate}}, then `meetlat accept {g['source_code']}` "
-        "if this is right."
-        for g in stopped
-    ]
-
-
-def _keep_candidate(build: Build, id: str, aside: Path, sentences: list[str], who: str = "gate") -> str:
-    """Put a release that may not be published where a person can look at it; gives what to say."""
+def _keep_candidate(build: Build, id: str, aside: Path) -> Path:
+    """Put a release that may not be published where a person can look at it."""
     candidate = build.settings.warehouse / "candidates" / id
     shutil.rmtree(candidate, ignore_errors=True)
     candidate.parent.mkdir(exist_ok=True, mode=0o750)
     aside.rename(candidate)
-    said = [sentence.format(candidate=candidate) for sentence in sentences]
-    return f"The {who} stopped the release; the current one stays.\n" + "\n".join(said)
+    return candidate
 
 
-def _leaks(report: audit.Report) -> list[str]:
-    """The first findings of an audit as sentences."""
-    said = [f"  {str(finding).replace('{', '(').replace('}', ')')}" for finding in report.findings[:20]]
-    more = len(report.findings) - len(said)
-    return [*said, f"  and {more:,} more; `meetlat audit {{candidate}}` lists them"] if more > 0 else said
+def _drops(stopped: list[dict[str, JSON]], candidate: Path) -> str:
+    sentences = [
+        f"  {g['source_code']}: {g['answers']:,} valid answers where there were {g['answers_before']:,}; more than "
+        f"{g['max_drop']:.0%} may not vanish unseen. Look at {candidate}, then `meetlat accept {g['source_code']}` "
+        "if this is right."
+        for g in stopped
+    ]
+    return "\n".join(["The gate stopped the release; the current one stays.", *sentences])
+
+
+def _leaks(report: "Report", candidate: Path) -> str:
+    """The first findings of an audit as sentences, and what to do."""
+    sentences = [f"  {finding}" for finding in report.findings[:20]]
+    remedy = (
+        f"`meetlat audit {candidate}` lists all {len(report.findings):,}. Publish fewer `periods` in "
+        "reference/disclosure.yml, or report what you see here: hiding should have prevented it."
+    )
+    return "\n".join(["The disclosure audit stopped the release; the current one stays.", *sentences, remedy])
 
 
 # --- assembling ----------------------------------------------------------------------------------
 
 
-def _assemble(build: Build, id: str, disclosed: Disclosed, gate: list[dict[str, JSON]], folder: Path) -> None:
+def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path) -> None:
     """Fill the folder of a release: Parquet by hard link from the parts, then the DuckDB files."""
     models = [m for m in build.inputs.models.values() if not m.working]
     files: dict[str, list[Path]] = {}
@@ -300,25 +308,31 @@ def _assemble(build: Build, id: str, disclosed: Disclosed, gate: list[dict[str, 
     _write_manifest(build, id, gate, meta["meta.release"][0], folder)
 
 
-def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> Disclosed:
+def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
     """What may be shown, in the light of what the current release shows; nothing of the families withheld."""
+    from pipelines.disclosure import outputs
+
     (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
-    parents = {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
     earlier = outputs.read_ledger(build.settings.current / "restricted" / LEDGER)
     with duckdb.connect() as con:
         return outputs.disclose(
-            con, cells.file(), own.file(), parents, build.inputs.rules, earlier, _data_through(build), withheld
+            con, cells.file(), own.file(), _parents(build), build.inputs.rules, earlier, _data_through(build), withheld
         )
+
+
+def _parents(build: Build) -> dict[str, str | None]:
+    """The sector that each sector is part of."""
+    return {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
 
 
 def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Path]], folder: Path) -> None:
     """Write anew the tables of the house that show few employees; `files` then names these."""
+    from pipelines.disclosure import house
+
     (cells,) = build.parts("disclosure.cell")
-    parents = {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
     rules = build.inputs.rules
     with duckdb.connect() as con:
-        hidden = house.hidden(con, cells.file(), parents, rules)
-        house.load(con, hidden)
+        house.load(con, house.hidden(con, cells.file(), _parents(build), rules))
         for model in models:
             if not model.restricted and house.touches(model):
                 (made,) = files[model.name]
@@ -329,19 +343,19 @@ def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Pat
 
 
 def _write_outputs(
-    build: Build, id: str, disclosed: Disclosed, models: list[Model], files: Mapping[str, Path], folder: Path
+    build: Build, id: str, disclosed: "Disclosed", models: list[Model], files: Mapping[str, Path], folder: Path
 ) -> dict[str, tuple[str, list[Column], Path]]:
     """Fill `public/` and `participants/`, and keep the ledger of what they show."""
-    described = {m.name: m for m in models}
+    from pipelines.disclosure import outputs
+
     headline = {
         m.name: m.text
         for m in models
         if is_headline(m) and not m.restricted and {"value", "se"} <= {c.name for c in m.columns}
     }
-    dimensions = {
-        name: (described[name].text, described[name].columns) for name in (f"core.{d}" for d in outputs.DIMENSIONS)
-    }
     headline.pop("mart.measure_score", None)  # the long table itself
+    described = {m.name: (m.text, m.columns) for m in models}
+    dimensions = {name: described[name] for name in outputs.DIMENSIONS}
     (folder / "public").mkdir(mode=0o750)
     outputs.write_ledger(disclosed, id, folder / "restricted" / LEDGER)
     with duckdb.connect() as con:
@@ -368,7 +382,7 @@ def _link(part: Path, file: Path) -> Path:
 
 
 def _meta_rows(
-    build: Build, id: str, disclosed: Disclosed, models: list[Model], gate: list[dict[str, JSON]]
+    build: Build, id: str, disclosed: "Disclosed", models: list[Model], gate: list[dict[str, JSON]]
 ) -> dict[str, list[dict[str, JSON]]]:
     inputs = build.inputs
     all_deliveries = [(s, d) for s in inputs.sources.values() for d in s.deliveries]
@@ -381,8 +395,8 @@ def _meta_rows(
         "answers": sum(g["answers"] for g in gate),
         "key_fingerprint": privacy.fingerprint(inputs.key),
         "meetlat_version": plan.meetlat_version(),
-        "code_digest": plan.code(*plan.STAGING_CODE, *plan.MODEL_CODE, "supersession", "plan", "release", "disclosure"),
-        "libraries": ", ".join(f"{n} {v}" for n, v in sorted(plan.versions().items())),
+        "code_digest": plan.code(*plan.RELEASE_CODE),
+        "libraries": ", ".join(f"{n} {v}" for n, v in sorted(plan.versions(plan.RELEASE_LIBRARIES).items())),
         "storage_version": STORAGE_VERSION,
     }
     tables: list[dict[str, JSON]] = []

@@ -3,16 +3,18 @@
 import datetime as dt
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.audit import Report
 from pipelines.errors import MeetlatError
 from pipelines.refresh import Outcome
 from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.audit import Report
 
 REMEDIES = {
     "not_a_number": "add the text to dont_know, refused or not_asked, or have it corrected",
@@ -106,7 +108,7 @@ def _warnings(con: duckdb.DuckDBPyConnection) -> None:
         print(f"Warning: {source}/{file} has {now:,} {what}; every delivery before it had at least {before:,}.")
 
 
-def audit(found: Report) -> None:
+def audit(found: "Report") -> None:
     """What an audit found: the cells that come closest, then every finding as a sentence."""
     columns = [
         ("output", False),
@@ -115,8 +117,8 @@ def audit(found: Report) -> None:
         ("cell", False),
         ("between", True),
         ("and", True),
+        ("times what is needed", True),
     ]
-    columns += [("times what is needed", True)]
     closest = [f for f in found.exposed if f.low is not None and f.high is not None]
     if closest:
         rows = [

@@ -310,7 +310,8 @@ class Family:
     def value_reach(self, node: int, enough: float) -> Reach:
         """The lowest and highest value that a node can have, from 0 to 1; no further than `enough` apart.
 
-        u / n is no linear goal; the largest u - m n is 0 where m is the largest u / n (Dinkelbach 1967).
+        u / w is no linear goal; the largest u - m w is 0 where m is the largest u / w (Dinkelbach 1967). Without
+        weights w is n.
         """
         known, w, u = self._known(node), self._w(node), self._u(node)
         ends = [min(known, float(self.ratio[0][node])), max(known, float(self.ratio[1][node]))]

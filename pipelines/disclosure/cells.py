@@ -1,12 +1,14 @@
 """A cell, and whether it may be shown for its own sake."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import duckdb
 
 from pipelines.disclosure.rules import Rules
+from pipelines.parts import JSON
 
 
 class Key(NamedTuple):
@@ -18,6 +20,11 @@ class Key(NamedTuple):
     sector_code: str
     channel_code: str
     measure_code: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, JSON]) -> "Key":
+        """The key of a row, which may have other columns too."""
+        return cls(*(row[name] for name in cls._fields))
 
     @property
     def family(self) -> tuple[str, str, str]:
@@ -73,7 +80,7 @@ def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> lis
     return [
         (
             row.get("organisation_code", ""),
-            Cell(Key(*(row[k] for k in Key._fields)), **{name: row[name] for name in own}),
+            Cell(Key.of(row), **{name: row[name] for name in own}),
         )
         for row in rows
     ]

@@ -48,23 +48,11 @@ LEDGER = [
 
 OWN = [
     *(c for c in COLUMNS if c.name != "n_organisations_band" and not c.name.startswith("organisations_p")),
-    Column(
-        "benchmark_sector_value",
-        "DOUBLE",
-        "What public/ shows of the sector, this organisation included. NULL if hidden there.",
-    ),
+    Column("benchmark_sector_value", "DOUBLE", "What public/ shows of the sector, this organisation included. NULL if hidden there."),
     Column("benchmark_all_value", "DOUBLE", "What public/ shows of all participants. NULL if hidden there."),
     Column("gap", "DOUBLE", "value less benchmark_sector_value."),
-    Column(
-        "expected_range",
-        "VARCHAR",
-        "Whether value lies beyond what its sector makes one expect: better, as_expected or worse. NULL where the sector is hidden or too small.",
-    ),
-    Column(
-        "quartile",
-        "INTEGER",
-        "Quarter of the sector's ranked organisations, 1 the worst to 4 the best. NULL where the sector is hidden, or it is not ranked.",
-    ),
+    Column("expected_range", "VARCHAR", "Whether value lies beyond what its sector makes one expect: better, as_expected or worse. NULL where the sector is hidden or too small."),
+    Column("quartile", "INTEGER", "Quarter of the sector's ranked organisations, 1 the worst to 4 the best. NULL where the sector is hidden, or it is not ranked."),
 ]  # fmt: skip
 
 TREND = [

@@ -35,9 +35,8 @@ FRICTIONLESS = {"VARCHAR": "string", "BIGINT": "integer", "INTEGER": "integer", 
                 "BOOLEAN": "boolean", "DATE": "date"}  # fmt: skip
 IN_EXCEL = ("mart.measure_score", "mart.trend", "mart.published_comparison")  # the other marts are parts of the first
 KEYS = ", ".join(Key._fields)
-LONG = ("Every published figure at the headline grain, in one long table, rounded, with what is hidden and why.",
-        COLUMNS)  # fmt: skip
-DIMENSIONS = ("dim_monitor", "dim_audience", "dim_sector", "dim_channel", "dim_measure", "dim_period")
+LONG = "Every published figure at the headline grain, in one long table, rounded, with what is hidden and why."
+DIMENSIONS = tuple(f"core.dim_{name}" for name in ("monitor", "audience", "sector", "channel", "measure", "period"))
 
 
 @dataclass(frozen=True)
@@ -117,16 +116,12 @@ def decide(
 
 def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:
     """What hiding costs, by family."""
-    status = {Key(*(row[k] for k in Key._fields)): row["conf_status"] for row in shown.rows}
+    status = {Key.of(row): row["conf_status"] for row in shown.rows}
     held = set(shown.held)
     found: dict[tuple[str, str, str], dict[str, JSON]] = {}
     for cell in sorted(cells, key=lambda c: c.key):
-        family = (cell.key.monitor_code, cell.key.audience_code, cell.key.measure_code)
-        row = found.setdefault(
-            family,
-            {c.name: 0 for c in LOST}
-            | dict(zip(("monitor_code", "audience_code", "measure_code"), family, strict=True)),
-        )
+        named = {c.name: getattr(cell.key, c.name, 0) for c in LOST}
+        row = found.setdefault(cell.key.family, named)
         row["cells"] += 1
         row["cells_confidential"] += status[cell.key] == "C"
         row["cells_secondary"] += status[cell.key] == "D"
@@ -190,7 +185,7 @@ def write_public(
         tables[name] = (text, columns, file)
         return file
 
-    long = add("mart.measure_score", *LONG)
+    long = add("mart.measure_score", LONG, COLUMNS)
     write_table(rows, COLUMNS, long)
     source = f"read_parquet({quoted(str(long))})"
     for name, text in headline.items():
@@ -255,9 +250,7 @@ def _write_csv(
     folder.mkdir(mode=0o750)
     for _, _, file in tables.values():
         to = quoted(str(folder / f"{file.stem}.csv"))
-        con.execute("SET threads = 1")  # the order of the file
         con.execute(f"COPY (FROM read_parquet({quoted(str(file))})) TO {to} (FORMAT csv, HEADER)")
-        con.execute("RESET threads")
 
 
 def _write_workbook(tables: Mapping[str, tuple[str, list[Column], Path]], file: Path) -> None:
@@ -332,7 +325,7 @@ def write_participants(
     Of `benchmark`, mart.organisation_benchmark, only the verdicts are shown (expected range, quartile), where the
     sector is neither hidden nor of few organisations.
     """
-    public = {Key(*(row[k] for k in Key._fields)): row for row in disclosed.public.rows}
+    public = {Key.of(row): row for row in disclosed.public.rows}
     verdicts = {
         (row[0], Key(*row[1:7])): row[7:]
         for row in con.execute(
@@ -345,7 +338,7 @@ def write_participants(
     for organisation, shown in disclosed.participants.items():
         rows = []
         for row in shown.rows:
-            key = Key(*(row[k] for k in Key._fields))
+            key = Key.of(row)
             sector, everybody = public.get(key), public.get(key._replace(sector_code="all"))
             level = sector["value"] if sector else None
             is_shown = row["value"] is not None and level is not None

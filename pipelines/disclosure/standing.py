@@ -154,7 +154,7 @@ def _ledger(organisation: str, key: Key, standing: Standing) -> dict[str, JSON]:
 def from_ledger(rows: Iterable[Mapping[str, JSON]]) -> dict[tuple[str, Key], Standing]:
     """The ledger of a release, as the next one looks it up."""
     return {
-        (row["organisation_code"], Key(*(row[k] for k in Key._fields))): Standing(
+        (row["organisation_code"], Key.of(row)): Standing(
             row["exact_answers"], row["exact_value"], {c.name: row[c.name] for c in FIGURES}
         )
         for row in rows

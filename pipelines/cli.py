@@ -218,6 +218,33 @@ def audit(
     sys.exit(1 if found.failed else 0)
 
 
+@app.command()
+def diff(
+    before: Annotated[
+        str | None, typer.Argument(metavar="A", help="A release; the one made last before B if left out.")
+    ] = None,
+    after: Annotated[str | None, typer.Argument(metavar="B", help="A release; the current one if left out.")] = None,
+    output: Annotated[str | None, typer.Option("--output", help="Only this one: house or public.")] = None,
+    table: Annotated[str | None, typer.Option("--table", help="Only this table, such as mart.nps_by_sector.")] = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=0, help="Cells to show at most.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Write every cell as JSON instead.")] = False,
+) -> None:
+    """Show every published cell that changed between two releases, and why."""
+    from pipelines import report, settings
+    from pipelines.changes import asked
+
+    here = settings.load()
+    older, newer = asked.releases(here, before, after)
+    with _progress() as tell:
+        tell(f"comparing {older.id} with {newer.id}")
+        with asked.compared(here, older, newer, output, table) as con:
+            if as_json:
+                for line in asked.write_json(con, older, newer):
+                    print(line)
+            else:
+                report.changes(con, older.id, newer.id, rows)
+
+
 # --- drafting ------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines import engine, plan, privacy
+from pipelines.changes import kept, record
 from pipelines.disclosure.columns import LOST
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError
@@ -96,6 +97,7 @@ META = {
         "monitor_code, audience_code, measure_code",
         LOST,
     ),
+    **kept.TABLES,
 }  # fmt: skip
 
 
@@ -288,12 +290,15 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
     meta = _meta_rows(build, id, disclosed, models, gate)
     for name, (_, _, columns) in META.items():
         files[name] = whole[name] = [folder / "parquet" / f"{name}.parquet"]
-        _write_rows(files[name][0], columns, meta[name])
+        if name not in kept.TABLES:
+            _write_rows(files[name][0], columns, meta[name])
 
     tables = {m.name: (m.text, m.columns) for m in models}
     tables |= {name: (text, columns) for name, (text, _, columns) in META.items()}
     open_to_all = {n: t for n, t in tables.items() if not _restricted(build, n)}
     public = _write_outputs(build, id, disclosed, models, {n: f[0] for n, f in whole.items() if len(f) == 1}, folder)
+    _write_manifest(build, id, gate, meta["meta.release"][0], folder)
+    kept.keep(build.settings, folder)
     databases = [
         ("restricted/warehouse.duckdb", tables, whole),
         ("benchmark.duckdb", open_to_all, files),
@@ -305,7 +310,6 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
         _write_database(folder / name, described, made, [] if name.startswith("public") else models)
 
     engine.side_by_side(build.settings, write, databases)
-    _write_manifest(build, id, gate, meta["meta.release"][0], folder)
 
 
 def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
@@ -549,6 +553,7 @@ def _write_manifest(build: Build, id: str, gate: list[dict[str, JSON]], release:
         "key_fingerprint": release["key_fingerprint"],
         "sources": sources,
         "parts": {m: [p.hash for p in build.parts(m)] for m in build.inputs.models},
+        **record.record(build.inputs),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -265,3 +265,28 @@ def quarantine(settings: Settings, source: str | None) -> None:
     print("What would mend it:")
     for reason in sorted({row[3] for row in rows}):
         print(f"  {reason}: {REMEDIES.get(reason, 'see docs/contracts.md')}")
+
+
+def changes(con: duckdb.DuckDBPyConnection, before: str, after: str, rows: int) -> None:
+    """What changed between two releases: by table and cause, then the first cells."""
+    from pipelines.changes import asked
+
+    summary = con.execute(asked.SUMMARY).fetchall()
+    if not summary:
+        print(f"No differences between {before} and {after}.")
+        return
+    total = sum(row[4] for row in summary)
+    names = ("output", "table", "causes", "where they lie", "cells", "rows added", "rows removed")
+    _table(f"From {before} to {after}: {total:,} cells differ", [(n, i > 3) for i, n in enumerate(names)], summary)
+    if rows:
+        cells = con.execute(f"SELECT table_name, row_key, column_name, kind, old, new, causes FROM ({asked.CELLS})")
+        shown = [(*row[:3], *_old_and_new(*row[3:6]), row[6]) for row in cells.fetchmany(rows)]
+        columns = ("table", "row", "column", "old", "new", "causes")
+        _table("Cells", [(n, n in ("old", "new")) for n in columns], shown)
+    if total > rows:
+        print(f"{total - rows:,} more cells; --rows, --table and --output show others, --json shows all.")
+
+
+def _old_and_new(kind: str, old: str | None, new: str | None) -> tuple[str | None, str | None]:
+    """What to show of a cell; a row that came or went has neither."""
+    return {"added": ("", "added"), "removed": ("", "removed")}.get(kind, (old, new))

@@ -1,0 +1,107 @@
+"""`meetlat diff`: finds the two releases that are asked for, compares them and gives what there is to show."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from pipelines import engine
+from pipelines.changes import compare
+from pipelines.changes.cells import HOUSE, PUBLIC, Release
+from pipelines.errors import MeetlatError, listed
+from pipelines.settings import Settings
+
+
+def releases(settings: Settings, before: str | None, after: str | None) -> tuple[Release, Release]:
+    """The two releases, older first: by default the current one and the one made last before it.
+
+    Raises MeetlatError for a release that is not there or cannot be compared.
+    """
+    folder = settings.warehouse / "releases"
+    if not settings.current.exists():
+        raise MeetlatError(f"There is no release in {settings.warehouse} yet; run `meetlat refresh`.")
+    newer = _named(folder, after) if after else settings.current.resolve()
+    if before:
+        older = _named(folder, before)
+    else:
+        others = [f for f in folder.glob("[!.]*") if f != newer and (f / "publication.json").is_file()]
+        if not others:
+            raise MeetlatError(f"{newer.name} is the only release in {folder}, so there is nothing to compare it with.")
+        # where nothing is older, earlier inputs came back and the release of that time is served again
+        older = max([f for f in others if _made(f) < _made(newer)] or others, key=_made)
+    return _opened(settings, older), _opened(settings, newer)
+
+
+def _made(folder: Path) -> tuple[str, int]:
+    """When a release was made."""
+    file = folder / "publication.json"
+    return json.loads(file.read_text())["published_at"], file.stat().st_mtime_ns
+
+
+def _named(folder: Path, name: str) -> Path:
+    found = sorted(f for f in folder.glob("[!.]*") if f.name.startswith(name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise MeetlatError(
+            f"Several releases begin with {name}: {listed([f.name for f in found])}; give more of the id."
+        )
+    there = sorted((f for f in folder.glob("[!.]*") if (f / "publication.json").is_file()), key=_made)
+    raise MeetlatError(f"There is no release {name} in {folder}; there are {listed([f.name for f in there])}.")
+
+
+def _opened(settings: Settings, folder: Path) -> Release:
+    found = compare.release(folder, settings.warehouse)
+    if found is None:
+        raise MeetlatError(
+            f"Release {folder.name} does not say what went into it, as it was made by an earlier version of Meetlat; "
+            "compare later ones."
+        )
+    return found
+
+
+@contextmanager
+def compared(
+    settings: Settings, before: Release, after: Release, output: str | None, table: str | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine with the table `change`. Raises MeetlatError for an output or table that there is not."""
+    if output not in (None, HOUSE, PUBLIC):
+        raise MeetlatError(f"There is no output {output}; the outputs are {HOUSE} and {PUBLIC}.")
+    known = {t for r in (before, after) for o in (HOUSE, PUBLIC) for t in r.tables(o)}
+    if table is not None and table not in known:
+        raise MeetlatError(f"{table} is not a table that is compared; these are {listed(sorted(known))}.")
+    with engine.connect(settings, settings.warehouse / "parts" / ".aside") as con:
+        compare.compare(con, before, after, output, table)
+        yield con
+
+
+SUMMARY = (
+    "SELECT output, table_name, causes, origins, count(*) AS cells, count(*) FILTER (kind = 'added') AS rows_added, "
+    "count(*) FILTER (kind = 'removed') AS rows_removed FROM change GROUP BY ALL ORDER BY ALL"
+)
+CELLS = (
+    "SELECT output, table_name, row_key, column_name, kind, old, new, "
+    "CASE WHEN isfinite(difference) THEN difference END AS difference, causes, origins FROM change "
+    f"ORDER BY {compare.FIRST}"
+)
+
+
+def write_json(con: duckdb.DuckDBPyConnection, before: Release, after: Release) -> Iterator[str]:
+    """Everything as one JSON document, a line a change."""
+
+    def rows(query: str) -> Iterator[str]:
+        found = con.execute(query)
+        names = [d[0] for d in found.description or ()]
+        comma = ""
+        while some := found.fetchmany(10_000):
+            for row in some:
+                yield comma + json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
+                comma = ","
+
+    yield f'{{"before": "{before.id}", "after": "{after.id}", "summary": ['
+    yield from rows(SUMMARY)
+    yield '], "changes": ['
+    yield from rows(CELLS)
+    yield "]}"

@@ -1,0 +1,73 @@
+"""What a release notes down of its inputs, item by item, so that a later one can tell what went in otherwise."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pipelines.parts import JSON, digest
+
+if TYPE_CHECKING:
+    from pipelines.contracts import Contract
+    from pipelines.models import Model
+    from pipelines.plan import Inputs
+
+# lists that are made of contracts alone
+OF_CONTRACTS = ("sources", "segments", "waves", "sampled_from")
+# columns that make an item of a list; all others have it in their first column
+ITEM = {"population": ("monitor_code", "audience_code", "period_code")}
+# keys of a contract that describe the source and move no figure
+WORDS = ("title", "controller", "purpose", "licence", "retain_until", "gate", "corrections")
+# keys that the estimates use after the answers are counted
+DESIGN = ("monitor", "audience", "sampling_unit", "strata", "sampled_from", "provenance", "wave", "waves", "codes")
+
+
+def record(inputs: "Inputs") -> dict[str, JSON]:
+    """The part of `manifest.json` that says what went in."""
+    from pipelines import plan
+
+    agreed = {s.name: s.contract for s in inputs.sources.values()}
+    return {
+        "contracts": {s.name: _contract(s.contract, s.measures) for s in inputs.sources.values()},
+        "lists": {name: _items(name, rows, agreed) for name, rows in inputs.lists.items() if name not in OF_CONTRACTS},
+        "rules": digest(inputs.rules.model_dump(mode="json")),
+        "models": {
+            m.name: {"made_of": digest(m.canonical), "reads": _reads(m), "grain": m.grain}
+            for m in inputs.models.values()
+        },
+        "code": {
+            "staging": digest([plan.code(*plan.STAGING_CODE), plan.versions()]),
+            "models": digest([plan.code(*plan.MODEL_CODE), plan.versions()]),
+            "disclosure": digest([plan.code("disclosure", "audit"), plan.versions(plan.RELEASE_LIBRARIES)]),
+        },
+    }
+
+
+def _contract(contract: "Contract", measures: Mapping[str, JSON]) -> JSON:
+    whole = contract.model_dump(mode="json")
+    return {
+        "monitor": contract.monitor,
+        "audience": contract.audience,
+        "words": digest({k: whole[k] for k in WORDS if k != "corrections"}),
+        "design": digest({k: whole[k] for k in DESIGN}),
+        "reading": digest({k: v for k, v in whole.items() if k not in WORDS}),
+        "corrections": digest(whole["corrections"]),
+        "measures": digest({k: vars(m) for k, m in measures.items()}),
+    }
+
+
+def _items(name: str, rows: list[dict[str, str]], contracts: Mapping[str, "Contract"]) -> dict[str, str]:
+    """A digest of the rows of every item; what contracts bring along is not the list's."""
+    brought = {
+        each.code for contract in contracts.values() for each in getattr(contract.codes, name, ())
+    }  # fmt: skip
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        key = [row[c] for c in ITEM.get(name, tuple(row)[:1])]
+        if name not in ("channels", "sectors") or key[0] not in brought:
+            found.setdefault("|".join(key), []).append(row)
+    return {item: digest(its) for item, its in found.items()}
+
+
+def _reads(model: "Model") -> list[str]:
+    """The tables that its rows come from: not those that only its checks look at."""
+    query = " ".join(model.canonical[0].split())
+    return [table for table in model.upstreams if table in query]

@@ -25,7 +25,7 @@ CHANGE = [
     Column("old", "VARCHAR", "What stood in the release before. NULL for whole rows and after an erasure."),
     Column("new", "VARCHAR", "What stands in this release. NULL for whole rows."),
     Column("difference", "DOUBLE", "new less old, of numbers. NULL after an erasure."),
-    Column("causes", "VARCHAR", f"Why: {', '.join(CAUSES[:-1])}. Several, with a comma in between, cannot be told apart."),
+    Column("causes", "VARCHAR", f"Why: {', '.join(CAUSES[:-1])}. Several cannot be told apart."),
     Column("origins", "VARCHAR", "Where the causes lie: sources, lists, models."),
     Column("compared_with", "VARCHAR", "The release before: that which was served when this one was made."),
 ]  # fmt: skip

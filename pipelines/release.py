@@ -320,7 +320,15 @@ def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozense
     earlier = outputs.read_ledger(build.settings.current / "restricted" / LEDGER)
     with duckdb.connect() as con:
         return outputs.disclose(
-            con, cells.file(), own.file(), _parents(build), build.inputs.rules, earlier, _data_through(build), withheld
+            con,
+            cells.file(),
+            own.file(),
+            _parents(build),
+            build.inputs.rules,
+            earlier,
+            _data_through(build),
+            withheld,
+            build.settings.threads,
         )
 
 
@@ -336,7 +344,7 @@ def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Pat
     (cells,) = build.parts("disclosure.cell")
     rules = build.inputs.rules
     with duckdb.connect() as con:
-        house.load(con, house.hidden(con, cells.file(), _parents(build), rules))
+        house.load(con, house.hidden(con, cells.file(), _parents(build), rules, build.settings.threads))
         for model in models:
             if not model.restricted and house.touches(model):
                 (made,) = files[model.name]

@@ -150,8 +150,12 @@ class Family:
         lp.a_matrix_.index_ = np.array([i for row, _, _ in rows for i in row], np.int32)
         lp.a_matrix_.value_ = np.array([v for row, _, _ in rows for v in row.values()])
         self.solver = highspy.Highs()  # type: ignore[no-untyped-call]
-        for name, setting in (("output_flag", False), ("threads", 1), ("presolve", "off"), ("simplex_strategy", 4)):
+        self.solver.setOptionValue("output_flag", False)
+        # each goal from where the last one ended: primal simplex; the rows are of one size, so they are not scaled
+        settings = {"threads": 1, "simplex_strategy": 4, "simplex_scale_strategy": 0}
+        for name, setting in settings.items():
             self.solver.setOptionValue(name, setting)
+        self.solver.setOptionValue("presolve", "off")
         self.solver.passModel(lp)
 
     def _n(self, node: int) -> dict[int, float]:

@@ -35,14 +35,18 @@ DESCRIBES = (
 
 
 def hidden(
-    con: duckdb.DuckDBPyConnection, file: Path, parents: Mapping[str, str | None], rules: Rules
+    con: duckdb.DuckDBPyConnection,
+    file: Path,
+    parents: Mapping[str, str | None],
+    rules: Rules,
+    threads: int | None = None,
 ) -> dict[Key, Hidden]:
     """The cells of employees that are hidden in the house, of all period types, from disclosure.cell."""
     query = "SELECT * FROM read_parquet($1) WHERE list_contains($2, audience_code)"
     found = reading.read(con, query, str(file), list(rules.employees.audiences))
     # organisations are no secret in the house
     cells = [replace(cell, n_organisations=None) for _, cell in found]
-    return hiding.hide(cells, parents, rules, EXACT)
+    return hiding.hide(cells, parents, rules, EXACT, threads=threads)
 
 
 def load(con: duckdb.DuckDBPyConnection, hidden: Mapping[Key, Hidden]) -> None:

@@ -68,6 +68,7 @@ def disclose(
     earlier: Earlier,
     data_through: dt.date,
     withheld: frozenset[tuple[str, str, str]] = frozenset(),
+    threads: int | None = None,
 ) -> Disclosed:
     """Decide for every cell of the published period types what is shown of it; nothing of families `withheld`."""
     scope = "SELECT * FROM read_parquet($1) WHERE list_contains($2, period_type)"
@@ -75,7 +76,7 @@ def disclose(
     by_organisation: dict[str, list[Cell]] = {}
     for organisation, cell in reading.read(con, scope, str(own_cells), list(rules.periods)):
         by_organisation.setdefault(organisation, []).append(cell)
-    return decide(published, by_organisation, parents, rules, earlier, data_through, withheld)
+    return decide(published, by_organisation, parents, rules, earlier, data_through, withheld, threads=threads)
 
 
 def decide(
@@ -87,9 +88,10 @@ def decide(
     data_through: dt.date,
     withheld: frozenset[tuple[str, str, str]] = frozenset(),
     secondary: bool = True,
+    threads: int | None = None,
 ) -> Disclosed:
     """The same for cells that are at hand. Without `secondary` nothing is protected against being reckoned."""
-    public = standing.show(published, parents, rules, earlier, data_through, "", withheld, secondary)
+    public = standing.show(published, parents, rules, earlier, data_through, "", withheld, secondary, threads)
     shown = {
         organisation: standing.show(
             [c for c in own.given(each, rules) if c.key.family not in withheld],

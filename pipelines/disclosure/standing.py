@@ -59,12 +59,13 @@ def show(
     organisation: str = "",
     withheld: frozenset[tuple[str, str, str]] = frozenset(),
     secondary: bool = True,
+    threads: int | None = None,
 ) -> Shown:
     """What is published of these cells. Rows that are new have no `as_of_release` yet: it is the release they go to."""
     cells = sorted(cells, key=lambda c: c.key)
     since = {c.key: changed(c, before) for c in cells if (before := earlier.get((organisation, c.key))) is not None}
     known = frozenset(key for key, answers in since.items() if answers < rules.answers_changed)
-    hidden = hiding.hide(cells, parents, rules, known=known, secondary=secondary)
+    hidden = hiding.hide(cells, parents, rules, known=known, secondary=secondary, threads=threads)
     hidden |= {c.key: Hidden("D", "secondary") for c in cells if c.key.family in withheld and c.key not in hidden}
     shown = Shown()
     rounding = hiding.rounding(rules)

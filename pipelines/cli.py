@@ -127,8 +127,10 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def check() -> None:
     """Check everything that can be wrong before data is touched: contracts, SQL headers, references."""
     from pipelines import contracts, deliveries, models, plan, reference, settings
+    from pipelines.dataset import declared
 
     here = settings.load()
+    declared.load(here.raw)
     agreed = {f.name: contracts.load(f) for f in deliveries.sources(here.raw)}
     lists = reference.load(here.raw, agreed)
     if faults := reference.faults(lists, agreed):

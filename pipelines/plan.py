@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 from pipelines import contracts, deliveries, engine, models, privacy, reference
 from pipelines.contracts import Contract
+from pipelines.dataset import declared as dataset_declared
+from pipelines.dataset.declared import Declared
 from pipelines.deliveries import Delivery
 from pipelines.disclosure import rules as disclosure_rules
 from pipelines.disclosure.rules import Rules
@@ -67,7 +69,7 @@ REFERENCE = {
 }  # fmt: skip
 STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "weighting", "engine")
-RELEASE_CODE = (*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure", "audit")
+RELEASE_CODE = (*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure", "audit", "dataset")
 PART_LIBRARIES = ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")
 RELEASE_LIBRARIES = (*PART_LIBRARIES, "highspy", "xlsxwriter")
 
@@ -130,6 +132,7 @@ class Inputs:
     models: dict[str, Model]
     key: bytes
     rules: Rules
+    declared: Declared
 
     @property
     def release_id(self) -> str:
@@ -154,6 +157,7 @@ class Inputs:
                 "past retention": [s.name for s in self.sources.values() if s.is_past_retention],
                 "lists": self.lists,
                 "disclosure": self.rules.model_dump(mode="json"),
+                "dataset": self.declared.model_dump(mode="json"),
                 "models": {m.name: [m.canonical, m.documented] for m in self.models.values()},
                 "code": code(*RELEASE_CODE),
                 "versions": versions(RELEASE_LIBRARIES),
@@ -198,7 +202,15 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
                 f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
                 f"run `meetlat accept {name}` if it is meant to go."
             )
-    return Inputs(settings, sources, lists, models.load(settings.sql), key, disclosure_rules.load(settings.raw))
+    return Inputs(
+        settings,
+        sources,
+        lists,
+        models.load(settings.sql),
+        key,
+        disclosure_rules.load(settings.raw),
+        dataset_declared.load(settings.raw),
+    )
 
 
 def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, JSON]) -> Source:

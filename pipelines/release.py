@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ META = {
         "release_id",
         [
             Column("release_id", "VARCHAR", "Hash of everything that went in; the same inputs give the same release."),
+            Column("version", "VARCHAR", "Last day of the answers, and the release: what citation and packages name."),
+            Column("inputs_id", "VARCHAR", "Hash of the inputs alone; another one than release_id if figures stand."),
             Column("data_through", "DATE", "Last day of the answers in it."),
             Column("deliveries", "BIGINT", "Deliveries that it stands on."),
             Column("deliveries_refused", "BIGINT", "Deliveries that were refused."),
@@ -270,7 +273,9 @@ def _leaks(report: "Report", candidate: Path) -> str:
 
 
 def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path) -> None:
-    """Fill the folder of a release: Parquet by hard link from the parts, then the DuckDB files."""
+    """Fill the folder of a release: Parquet by hard link from the parts, then all that is made of it."""
+    from pipelines.dataset import handout
+
     models = [m for m in build.inputs.models.values() if not m.working]
     files: dict[str, list[Path]] = {}
     for model in models:
@@ -309,7 +314,41 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
         name, described, made = each
         _write_database(folder / name, described, made, [] if name.startswith("public") else models)
 
-    engine.side_by_side(build.settings, write, databases)
+    facts = meta["meta.release"][0]
+    carried = [
+        handout.of(build, "house", facts, _described(build, models, open_to_all, files), folder),
+        handout.of(
+            build,
+            "public",
+            facts,
+            _described(build, [], {n: t[:2] for n, t in public.items()}, {n: [t[2]] for n, t in public.items()}),
+            folder / "public",
+        ),
+    ]
+    jobs = [partial(write, each) for each in databases] + [partial(handout.write_tables, each) for each in carried]
+    engine.side_by_side(build.settings, lambda job: job(), jobs)
+    has_before = bool(plan.manifest(build.settings))
+    for each in carried:
+        handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if has_before else "")
+
+
+def _described(
+    build: Build,
+    models: list[Model],
+    tables: Mapping[str, tuple[str, list[Column]]],
+    files: Mapping[str, list[Path]],
+) -> dict[str, tuple[str, list[str], list[Column], Path | None, str]]:
+    """Tables as `dataset/` wants them, and the views of those of `models` that have one."""
+    every = build.inputs.models
+    found: dict[str, tuple[str, list[str], list[Column], Path | None, str]] = {}
+    for name, (text, columns) in tables.items():
+        grain = every[name].grain if name in every else META[name][1].split(", ")
+        found[name] = (text, grain, columns, files[name][0] if len(files[name]) == 1 else None, "")
+    for model in models:
+        if is_headline(model) and model.name in tables:
+            name, text, columns = view_of(model)
+            found[name] = (text, model.grain, columns, None, model.name)
+    return found
 
 
 def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
@@ -396,10 +435,14 @@ def _link(part: Path, file: Path) -> Path:
 def _meta_rows(
     build: Build, id: str, disclosed: "Disclosed", models: list[Model], gate: list[dict[str, JSON]]
 ) -> dict[str, list[dict[str, JSON]]]:
+    from pipelines.dataset.carried import version_of
+
     inputs = build.inputs
     all_deliveries = [(s, d) for s in inputs.sources.values() for d in s.deliveries]
     release = {
         "release_id": id,
+        "version": version_of(disclosed.data_through, id),
+        "inputs_id": inputs.release_id,
         "data_through": disclosed.data_through,
         "deliveries": len(all_deliveries) - len(build.refused),
         "deliveries_refused": len(build.refused),

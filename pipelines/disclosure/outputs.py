@@ -15,7 +15,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-import xlsxwriter
 
 from pipelines.disclosure import cells as reading
 from pipelines.disclosure import own, standing
@@ -31,9 +30,6 @@ ARROW = {
     "VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "DOUBLE": pa.float64(),
     "BOOLEAN": pa.bool_(), "DATE": pa.date32(),
 }  # fmt: skip
-FRICTIONLESS = {"VARCHAR": "string", "BIGINT": "integer", "INTEGER": "integer", "DOUBLE": "number",
-                "BOOLEAN": "boolean", "DATE": "date"}  # fmt: skip
-IN_EXCEL = ("mart.measure_score", "mart.trend", "mart.published_comparison")  # the other marts are parts of the first
 KEYS = ", ".join(Key._fields)
 LONG = "Every published figure at the headline grain, in one long table, rounded, with what is hidden and why."
 DIMENSIONS = tuple(f"core.dim_{name}" for name in ("monitor", "audience", "sector", "channel", "measure", "period"))
@@ -170,7 +166,7 @@ def write_public(
     dimensions: Mapping[str, tuple[str, list[Column]]],
     folder: Path,
 ) -> dict[str, tuple[str, list[Column], Path]]:
-    """Fill `public/`, all but its DuckDB file; gives its tables with description, columns and Parquet file.
+    """Fill `public/` but for what is made of its tables; gives these with description, columns and Parquet file.
 
     `files` are the Parquet files of the tables inside the house, `headline` the marts that are a part of the long
     table, with their descriptions.
@@ -225,9 +221,6 @@ def write_public(
     for name, (text, columns) in dimensions.items():
         add(name, text, columns, f"SELECT * FROM read_parquet({quoted(str(files[name]))})", columns[0].name)
     write_rules(disclosed, folder / "disclosure.json")
-    _write_csv(con, tables, folder / "csv")
-    _write_workbook(tables, folder / "benchmark.xlsx")
-    _describe(tables, release_id, disclosed, folder)
     return tables
 
 
@@ -244,79 +237,6 @@ def write_rules(disclosed: Disclosed, file: Path) -> None:
         "lost": disclosed.lost,
     }
     file.write_text(json.dumps(document, indent=1, default=str))
-
-
-def _write_csv(
-    con: duckdb.DuckDBPyConnection, tables: Mapping[str, tuple[str, list[Column], Path]], folder: Path
-) -> None:
-    folder.mkdir(mode=0o750)
-    for _, _, file in tables.values():
-        to = quoted(str(folder / f"{file.stem}.csv"))
-        con.execute(f"COPY (FROM read_parquet({quoted(str(file))})) TO {to} (FORMAT csv, HEADER)")
-
-
-def _write_workbook(tables: Mapping[str, tuple[str, list[Column], Path]], file: Path) -> None:
-    """The marts for Excel: one sheet each, with a header that stays, filters, and the codebook in front."""
-    book = xlsxwriter.Workbook(str(file), {"constant_memory": True, "strings_to_urls": False})
-    book.set_properties({"created": dt.datetime(2000, 1, 1)})  # no clock in the data
-    bold = book.add_format({"bold": True})
-    day = book.add_format({"num_format": "yyyy-mm-dd"})
-
-    def sheet(name: str, header: Sequence[str], rows: Iterable[Sequence[JSON]]) -> None:
-        page = book.add_worksheet(name)
-        page.freeze_panes(1, 0)
-        page.set_column(0, len(header) - 1, 16)
-        page.write_row(0, 0, header, bold)
-        place = 0
-        for place, row in enumerate(rows, start=1):
-            for column, value in enumerate(row):
-                if isinstance(value, dt.date):
-                    page.write_datetime(place, column, dt.datetime.combine(value, dt.time()), day)
-                elif value is not None:
-                    page.write(place, column, value)
-        page.autofilter(0, 0, max(place, 1), len(header) - 1)
-
-    codebook = [(name.split(".")[1], c.name, c.type, c.text) for name, (_, cs, _) in tables.items() for c in cs]
-    sheet("codebook", ("table", "column", "type", "meaning"), codebook)
-    for name, (_, columns, path) in tables.items():
-        if name in IN_EXCEL:
-            rows = pyarrow.parquet.read_table(path).to_pylist()
-            names = [c.name for c in columns]
-            sheet(name.split(".")[1], names, ([row[n] for n in names] for row in rows))
-    book.close()
-
-
-def _describe(
-    tables: Mapping[str, tuple[str, list[Column], Path]], release_id: str, disclosed: Disclosed, folder: Path
-) -> None:
-    """`datapackage.json` for programs and `codebook.md` for people."""
-    resources = [
-        {
-            "name": file.stem.replace("_", "-"),
-            "path": f"csv/{file.stem}.csv",
-            "profile": "tabular-data-resource",
-            "description": text,
-            "schema": {
-                "fields": [{"name": c.name, "type": FRICTIONLESS[c.type], "description": c.text} for c in columns],
-                "missingValues": [""],
-            },
-        }
-        for text, columns, file in tables.values()
-    ]
-    package = {
-        "name": "customer-experience-benchmarks",
-        "title": "Customer-experience benchmarks",
-        "version": release_id,
-        "profile": "tabular-data-package",
-        "description": f"Answers up to {disclosed.data_through}. Small groups are hidden; figures are rounded.",
-        "resources": resources,
-    }
-    (folder / "datapackage.json").write_text(json.dumps(package, indent=1, ensure_ascii=False))
-    lines = ["# Codebook", ""]
-    for name, (text, columns, _) in tables.items():
-        lines += [f"## {name.split('.')[1]}", "", text, "", "| column | type | meaning |", "|---|---|---|"]
-        lines += [f"| {c.name} | {c.type} | {c.text.replace('|', '/')} |" for c in columns] + [""]
-    (folder / "codebook.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 def write_participants(

@@ -10,8 +10,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from pipelines.parts import JSON, digest, failpoint, flush
 from pipelines.plan import Build
 
 if TYPE_CHECKING:
-    from pipelines.audit import Report
+    from pipelines.audit import Finding, Report
     from pipelines.disclosure.outputs import Disclosed
 
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
@@ -143,24 +143,36 @@ def publish(build: Build) -> Published:
             failpoint("release-write-before")
             _assemble(build, id, disclosed, gate, aside)
             attacked = time.perf_counter()
-            report = audit.audit(aside, threads=settings.threads)
+            earlier = audit.under_the_same_rules(audit.retained(releases, aside), aside)
+            report = audit.audit(aside, earlier, settings.threads)
+            said = _Said()
+            if report.failed:
+                said = _judge(aside, report, earlier, settings.threads)
+                if said.withheld or said.kept:
+                    # better no figure of a family than one that gives a hidden one away; better an old one than news
+                    shutil.rmtree(aside)
+                    aside.mkdir(mode=0o750)
+                    disclosed = _disclose(build, said.withheld, said.kept)
+                    if said.kept:
+                        id = digest([inputs_id, disclosed.held])[:16]
+                        final, gate = releases / id, _gate(build, id)
+                    _assemble(build, id, disclosed, gate, aside)
+                    report = audit.audit(aside, earlier, settings.threads)
+                    again = _judge(aside, report, earlier, settings.threads)
+                    said = replace(again, withheld=said.withheld, kept=said.kept)
+                _note(aside, said)
             seconds["audit"] = time.perf_counter() - attacked
-            if given_away := audit.families_of(report):
-                # better no figure of a family than one that gives a hidden one away
-                shutil.rmtree(aside)
-                aside.mkdir(mode=0o750)
-                _assemble(build, id, _disclose(build, given_away), gate, aside)
-                report = audit.audit(aside, threads=settings.threads)
             _verify(aside)
             failpoint("release-write-after")
             _seal(aside)
             seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
             if stopped := [g for g in gate if g["outcome"] == "stopped"]:
                 raise MeetlatError(_drops(stopped, _keep_candidate(build, id, aside)))
-            if report.failed:
-                raise AuditFailed(_leaks(report, _keep_candidate(build, id, aside)))
+            if said.findings:
+                raise AuditFailed(_leaks(said.findings, _keep_candidate(build, id, aside)))
             failpoint("release-rename-before")
-            aside.rename(final)
+            if not final.exists():
+                aside.rename(final)
             flush(releases)
             failpoint("release-rename-after")
         finally:
@@ -259,11 +271,40 @@ def _drops(stopped: list[dict[str, JSON]], candidate: Path) -> str:
     return "\n".join(["The gate stopped the release; the current one stays.", *sentences])
 
 
-def _leaks(report: "Report", candidate: Path) -> str:
+@dataclass(frozen=True)
+class _Said:
+    """What the audit says of a release: what stops it, by family, and what was known before."""
+
+    findings: "Sequence[Finding]" = ()
+    withheld: frozenset[tuple[str, str, str]] = frozenset()  # give something away by themselves
+    kept: frozenset[tuple[str, str, str]] = frozenset()  # do so with earlier releases at hand
+    known: "Sequence[Finding]" = ()
+
+
+def _judge(folder: Path, report: "Report", earlier: list[Path], threads: int | None) -> _Said:
+    """Tell what is new in the findings of an audit with earlier releases at hand."""
+    from pipelines import audit
+
+    alone = audit.audit(folder, threads=threads) if earlier else report
+    news = audit.news(report, earlier, threads)
+    withheld = audit.families_of(alone.findings)
+    known = [f for f in report.findings if f not in news and f not in alone.findings]
+    return _Said([*alone.findings, *news], withheld, audit.families_of(news) - withheld, known)
+
+
+def _note(folder: Path, said: _Said) -> None:
+    """Add to `publication.json` which families are withheld or kept, and which cells earlier releases gave away."""
+    file = folder / "publication.json"
+    known = sorted({f"{f.attacker}: {f.what} of {f.cell}" for f in said.known if f.cell is not None})
+    told = {"withheld": sorted(said.withheld), "kept": sorted(said.kept), "known_before": known}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"disclosure": told}, indent=1))
+
+
+def _leaks(findings: "Sequence[Finding]", candidate: Path) -> str:
     """The first findings of an audit as sentences, and what to do."""
-    sentences = [f"  {finding}" for finding in report.findings[:20]]
+    sentences = [f"  {finding}" for finding in findings[:20]]
     remedy = (
-        f"`meetlat audit {candidate}` lists all {len(report.findings):,}. Publish fewer `periods` in "
+        f"`meetlat audit {candidate}` lists all {len(findings):,}. Publish fewer `periods` in "
         "reference/disclosure.yml, or report what you see here: hiding should have prevented it."
     )
     return "\n".join(["The disclosure audit stopped the release; the current one stays.", *sentences, remedy])
@@ -351,24 +392,29 @@ def _described(
     return found
 
 
-def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
-    """What may be shown, in the light of what the current release shows; nothing of the families withheld."""
+def _disclose(
+    build: Build,
+    withheld: frozenset[tuple[str, str, str]] = frozenset(),
+    kept: frozenset[tuple[str, str, str]] = frozenset(),
+) -> "Disclosed":
+    """What may be shown, in the light of what the current release shows.
+
+    Nothing of the families withheld; of those kept what the current release shows.
+    """
     from pipelines.disclosure import outputs
 
     (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
     earlier = outputs.read_ledger(build.settings.current / "restricted" / LEDGER)
     with duckdb.connect() as con:
-        return outputs.disclose(
-            con,
-            cells.file(),
-            own.file(),
-            _parents(build),
-            build.inputs.rules,
-            earlier,
-            _data_through(build),
-            withheld,
+        disclosed = outputs.disclose(
+            con, cells.file(), own.file(), _parents(build), build.inputs.rules, earlier, _data_through(build), withheld,
             build.settings.threads,
-        )
+        )  # fmt: skip
+    if not kept:
+        return disclosed
+    current = build.settings.current
+    table = current / "public" / "parquet" / "measure_score.parquet"
+    return outputs.keep(disclosed, kept, table, current / "restricted" / LEDGER)
 
 
 def _parents(build: Build) -> dict[str, str | None]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from conftest import Place, lines
 
@@ -245,6 +246,25 @@ def test_figures_stand_with_their_date_until_enough_answers_came(tmp_path: Path)
         "WHERE n.conf_status = 'F' AND w.conf_status = 'F'"
     ).fetchall()[0]  # fmt: skip
     assert changed == 0 and renamed > 0
+
+
+def test_a_family_that_is_kept_is_as_it_was_row_for_row(tmp_path: Path) -> None:
+    """Where a release would tell more beside earlier ones, it tells the same as the last of them."""
+    survey = drawn(GRADES)
+    few = Survey(survey.statistic, survey.audience, survey.parents, survey.answers[:-400])
+    write(few, tmp_path / "first")
+    table, ledger = (tmp_path / "first" / f for f in ("public/parquet/measure_score.parquet", "ledger.parquet"))
+    cells = cells_of(survey)
+    earlier = outputs.read_ledger(ledger)
+    own_cells = {o: cells_of(survey, o) for o in sorted({a.organisation for a in survey.answers})[:2]}
+    now = outputs.decide(cells, own_cells, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
+    before = pq.read_table(table).to_pylist()
+    assert [r["value"] for r in now.public.rows] != [r["value"] for r in before]
+    kept = outputs.keep(now, frozenset({cells[0].key.family}), table, ledger)
+    assert sorted(kept.public.rows, key=Key.of) == sorted(before, key=Key.of) and kept.held != now.held
+    assert standing.from_ledger(kept.public.ledger) == {k: v for k, v in earlier.items() if not k[0]}
+    assert kept.participants == now.participants
+    assert outputs.keep(now, frozenset(), table, ledger).public.rows == now.public.rows
 
 
 def test_a_correction_counts_by_what_it_moves() -> None:

@@ -27,15 +27,16 @@ from pipelines.audit import exact, outputs, plain
 from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests, shared
 from pipelines.audit.family import Family, families
 from pipelines.audit.findings import Finding, Report
-from pipelines.audit.outputs import Row, retained
+from pipelines.audit.outputs import Row, retained, under_the_same_rules
 from pipelines.audit.program import INFINITE
 from pipelines.audit.system import System
 
-__all__ = ["Finding", "Report", "audit", "families_of", "retained"]
+__all__ = ["Finding", "Report", "audit", "families_of", "news", "retained", "under_the_same_rules"]
 
 OUTSIDER = "an outsider"
 EXPOSED = 20  # cells that come closest, as many as anybody reads
 EXACT = 2  # of an attack
+CLOSER = 0.9  # times the width that was known before: news
 EARLIER = 3  # releases; what still stands from others is told by the rows themselves
 PAIRS = 30  # of participants, in a family of employees
 
@@ -69,9 +70,34 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     return report
 
 
-def families_of(report: Report) -> frozenset[tuple[str, str, str]]:
+def news(report: Report, earlier: Sequence[Path], threads: int | None = None) -> list[Finding]:
+    """Those findings of an audit with earlier releases at hand that these did not give already, without this one.
+
+    What was told cannot be taken back: a cell that one of them showed, and what could be worked out of them, unless
+    it is known more closely now. Figures that contradict earlier ones tell nothing of a cell.
+    """
+    if not report.failed or not earlier:
+        return []
+    past = earlier[-EARLIER:]
+    told = {_name(f): f.ratio for f in audit(past[-1], past[:-1], threads).findings}
+    tables = [outputs.read(folder, participants=False).public for folder in past]
+    shown = {row.cell for table in tables for row in table if not row.is_hidden}
+    return [
+        f
+        for f in report.findings
+        if f.cell is not None
+        and (f.cell not in shown or f.what.endswith("newcomers"))
+        and f.ratio < CLOSER * told.get(_name(f), INFINITE)
+    ]
+
+
+def _name(finding: Finding) -> tuple[object, ...]:
+    return finding.output, finding.attacker, finding.what, finding.cell
+
+
+def families_of(findings: Iterable[Finding]) -> frozenset[tuple[str, str, str]]:
     """The families (monitor, audience, measure) that give something away."""
-    cells = [finding.cell for finding in report.findings if finding.cell is not None]
+    cells = [finding.cell for finding in findings if finding.cell is not None]
     return frozenset((c.monitor_code, c.audience_code, c.measure_code) for c in cells)
 
 

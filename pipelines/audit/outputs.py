@@ -143,6 +143,12 @@ def retained(releases: Path, release: Path) -> list[Path]:
     return sorted(before, key=lambda f: (published(f), f.name))
 
 
+def under_the_same_rules(earlier: list[Path], release: Path) -> list[Path]:
+    """Those of these releases that promised what this one promises; others were never meant to pass its audit."""
+    promised = _json(release / "public" / "disclosure.json").get("rules")
+    return [f for f in earlier if _json(f / "public" / "disclosure.json").get("rules") == promised]
+
+
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ estimate. The DuckDB file of `public/` is assembled by `release.py`, like the ot
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -110,6 +110,21 @@ def decide(
     }
     weighted = sorted({(c.key.monitor_code, c.key.audience_code) for c in published if c.is_weighted})
     return Disclosed(public, shown, rules, parents, measures, weighted, _lost(published, public), data_through)
+
+
+def keep(disclosed: Disclosed, families: frozenset[tuple[str, str, str]], table: Path, ledger: Path) -> Disclosed:
+    """The same with these families as an earlier release showed them, row for row, from its table and its ledger."""
+
+    def of(file: Path) -> list[dict[str, JSON]]:
+        rows = pyarrow.parquet.read_table(file).to_pylist() if file.is_file() else []
+        return [r for r in rows if Key.of(r).family in families and not r.get("organisation_code")]
+
+    before, now = of(table), disclosed.public
+    rows = [r for r in now.rows if Key.of(r).family not in families]
+    told = [r for r in now.ledger if Key.of(r).family not in families]
+    held = [k for k in now.held if k.family not in families] + [Key.of(r) for r in before]
+    public = Shown(sorted([*rows, *before], key=Key.of), sorted([*told, *of(ledger)], key=Key.of), sorted(held))
+    return replace(disclosed, public=public)
 
 
 def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:

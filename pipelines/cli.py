@@ -151,6 +151,29 @@ def accept(source: Annotated[str, typer.Argument(help="Name of the source.")]) -
     print(plan.accept(settings.load(), source))
 
 
+@app.command()
+def erase(
+    source: Annotated[str, typer.Argument(help="Name of the source that the ids belong to.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A file with one id a line; standard input if left out or `-`.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="respondent|response", help="What the ids are of; respondents first.")
+    ] = None,
+) -> None:
+    """Erase persons: from the current release, from every earlier one that is kept, and for good."""
+    from pipelines import refresh as refreshing
+    from pipelines import settings
+
+    try:
+        text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise MeetlatError(f"{file} cannot be read as text; give a file with one id a line.") from None
+    with _progress() as report:
+        sentences = refreshing.erase(settings.load(), source, by, text.splitlines(), report)
+    print("\n".join(sentences))
+
+
 # --- looking -------------------------------------------------------------------------------------
 
 
@@ -160,6 +183,30 @@ def status() -> None:
     from pipelines import report, settings
 
     report.status(settings.load())
+
+
+@app.command()
+def releases() -> None:
+    """List the releases that are kept, and which one is served."""
+    from pipelines import report, settings
+
+    report.releases(settings.load())
+
+
+@app.command()
+def rollback(
+    release: Annotated[
+        str | None, typer.Argument(help="Name of a release, or how it begins; the one before the current if left out.")
+    ] = None,
+    lift: Annotated[bool, typer.Option("--lift", help="Serve the newest release again.")] = False,
+) -> None:
+    """Serve an earlier release and pin it: refreshes go on, but do not serve what they make."""
+    from pipelines import refresh as refreshing
+    from pipelines import settings
+
+    if lift and release:
+        raise MeetlatError("Give a release or --lift, not both.")
+    print(refreshing.rollback(settings.load(), release, lift))
 
 
 @app.command()

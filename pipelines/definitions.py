@@ -60,6 +60,7 @@ def build(context: dg.InitResourceContext) -> Iterator[Any]:
         made = plan.Build(plan.look(here), report=context.log.info if context.log else print)
         yield made
         if made.published:
+            refresh.tidy(here)
             trouble = refresh.troubles(made)
             refresh.conclude(here, refresh.WITHOUT_SOME if trouble else refresh.WELL, trouble)
 

@@ -3,7 +3,11 @@
 No other exception is meant to reach a user; one that does is a bug.
 """
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class MeetlatError(Exception):
@@ -12,6 +16,52 @@ class MeetlatError(Exception):
 
 class DeliveryRefused(Exception):
     """One delivery cannot be read as its contract says. The other deliveries go on."""
+
+
+# what a machine may refuse at any moment, and what a person can do about it
+MACHINE = {
+    errno.ENOSPC: "the disk is full; free some space, then refresh again",
+    errno.EDQUOT: "the quota is used up; free some space, then refresh again",
+    errno.EROFS: "the file system is read-only; have it mounted writable",
+    errno.EACCES: "permission is missing; give the user who refreshes the right to write there",
+    errno.EPERM: "permission is missing; give the user who refreshes the right to write there",
+    errno.EIO: "the disk reports a fault; look at it before anything else",
+    errno.EMFILE: "too many files are open; raise the limit (`ulimit -n`)",
+}
+
+
+def of_the_machine(error: BaseException, place: Path) -> str | None:
+    """The sentence for a full disk, a missing permission or too little memory; None for any other error.
+
+    The engine and the libraries hide the number of the error in a text, or behind errors of their own.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if type(seen).__name__ == "OutOfMemoryException":
+            return (
+                f"The engine ran out of memory or of room to spill at {place}; set MEETLAT_MEMORY higher, or free disk."
+            )
+        for number, remedy in MACHINE.items():
+            if getattr(seen, "errno", None) == number or os.strerror(number) in str(seen):
+                return f"{getattr(seen, 'filename', None) or place} cannot be written: {remedy}."
+        if "database or disk is full" in str(seen):
+            return f"{place} cannot be written: {MACHINE[errno.ENOSPC]}."
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what the machine refuses while `place` is written into a MeetlatError."""
+    try:
+        yield
+    except (MeetlatError, DeliveryRefused):
+        raise
+    except Exception as error:
+        sentence = of_the_machine(error, place)
+        if sentence is None:
+            raise
+        raise MeetlatError(sentence) from None
 
 
 def listed(names: Sequence[str], room: int = 300) -> str:

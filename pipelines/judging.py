@@ -27,7 +27,7 @@ from pipelines.reference import Measure
 WEIGHT = 1_000_000  # weights are whole millionths
 HEAVIEST = 100  # weights lie below, so that sums of their squares fit a BIGINT
 # small sets of texts as enumerations: a byte a row, and written faster
-STATE = enumeration("accepted", "superseded", "excluded", "refused")
+STATE = enumeration("accepted", "superseded", "excluded", "refused", "erased")
 MISSING = enumeration("not_asked", "dont_know", "refused", "blank", "quarantined")
 FAULT = enumeration(
     "unknown_channel", "unknown_option", "not_a_number", "unknown_label", "outside_scale", "between_steps"
@@ -58,7 +58,12 @@ def cells(contract: Contract) -> list[Cell]:
 
 
 def judge(
-    columns: list[str], relation: str, contract: Contract, measures: Mapping[str, Measure], long: bool = False
+    columns: list[str],
+    relation: str,
+    contract: Contract,
+    measures: Mapping[str, Measure],
+    long: bool = False,
+    erased: Iterable[str] = (),
 ) -> str:
     """SQL: one row per row read, in the same order, with its state, its keys, and per cell a value or a reason.
 
@@ -67,7 +72,9 @@ def judge(
 
     A `long` relation holds most of its texts many times. What follows from one column, or from two, is then
     found once for each distinct text and joined to the rows; in a short one to plan that takes longer than it saves.
+    `erased`: the kinds of id (respondent, response) by which persons were erased from this source.
     """
+    erased = [role for role in erased if contract.one(role)]
     text = {name: f"t{columns.index(name)}" for name in contract.columns}
     once: dict[tuple[str, ...], _Found] = {}
     by_row, in_rows = _Found(), set[str]()
@@ -83,7 +90,7 @@ def judge(
     for i, cell in enumerate(cells(contract)):
         found_from(_needed(cell, contract)).cells[i] = cell
 
-    piece = _piece(columns, relation, contract, text, {name for needed in once for name in needed}, in_rows)
+    piece = _piece(columns, relation, contract, text, {name for needed in once for name in needed}, in_rows, erased)
     tables, joined, names = [f"piece AS {'MATERIALIZED ' if once else ''}({piece})"], "piece", ["piece.*"]
     for j, (needed, found) in enumerate(once.items()):
         texts = [text[name] for name in needed]
@@ -93,7 +100,7 @@ def judge(
         names += [f"once{j}.{name}" for name in found.names]
     read = _with(f"SELECT {', '.join(names)} FROM {joined}", by_row, contract, text, measures)
 
-    rules = _rules(contract)
+    rules = [*([("erased", "erased", "NULL")] if erased else []), *_rules(contract)]
     rule = "CASE " + " ".join(f"WHEN {c} THEN {i}" for i, (c, _, _) in enumerate(rules, start=1)) + " ELSE 0 END"
     states = "".join(f" WHEN {i} THEN '{s}'::{STATE}" for i, (_, s, _) in enumerate(rules, 1))
     reasons = "".join(f" WHEN {i} THEN {why}" for i, (_, _, why) in enumerate(rules, 1))
@@ -167,7 +174,13 @@ def _with(
 
 
 def _piece(
-    columns: list[str], relation: str, contract: Contract, text: Mapping[str, str], once: set[str], in_rows: set[str]
+    columns: list[str],
+    relation: str,
+    contract: Contract,
+    text: Mapping[str, str],
+    once: set[str],
+    in_rows: set[str],
+    erased: Iterable[str],
 ) -> str:
     """SQL: what differs from row to row, pseudonyms among it, and the texts of the columns that are looked at later.
 
@@ -186,12 +199,20 @@ def _piece(
         pseudonym = privacy.pseudonym(f"{role}_prefix", text[name]) if name else "NULL::VARCHAR"
         found.append(f"{pseudonym} AS {role}_id")
     found += [f"{privacy.masked(text[name])} AS free{i}" for i, name in enumerate(contract.named("text"))]
+    if gone := [_is_erased(role, text[str(contract.one(role))]) for role in erased]:
+        found.append(f"{' OR '.join(gone)} AS erased")
     if excluded := [_matches(c, text) for c in contract.corrections if c.exclude]:
         found.append(f"{' OR '.join(f'({match})' for match in excluded)} AS excluded")
     if _moments(contract):
         found.append(f"{_date(contract, text)} AS answered_on")
     found += [t for name, t in text.items() if name in once | in_rows]
     return f"SELECT {', '.join(found)} FROM ({read})"
+
+
+def _is_erased(role: str, column: str) -> str:
+    """SQL: whether an id stands in the register of those who were erased."""
+    hashed = privacy.pseudonym(f"erased_{role}_prefix", column)
+    return f"coalesce({hashed} IN (SELECT unnest(getvariable('erased_{role}'))), false)"
 
 
 # --- the row -------------------------------------------------------------------------------------

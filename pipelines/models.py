@@ -16,7 +16,7 @@ import duckdb
 
 from pipelines import engine, estimates, weighting
 from pipelines.engine import quoted
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, of_the_machine
 from pipelines.parts import JSON
 from pipelines.settings import Settings
 
@@ -256,7 +256,8 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
             order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
             rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}){order}", file)
         except duckdb.Error as error:
-            raise MeetlatError(_refused(error) or f"{model.path}: {error}") from None
+            sentence = _refused(error) or of_the_machine(error, folder) or f"{model.path}: {error}"
+            raise MeetlatError(sentence) from None
         con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
         results = [_grain(con, model), *_outcomes(con, model)]
     if not all(r["passed"] or r["warns"] for r in results):

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,18 @@ class Store:
         part = self.find(name, hash)
         assert part is not None
         return part
+
+    def keep(self, named: Set[tuple[str, str]]) -> None:
+        """Remove every part but those named. Only while no refresh runs."""
+        for kind in self.folder.glob("[!.]*"):
+            for part in kind.iterdir():
+                if (kind.name, part.name) not in named:
+                    aside = self.folder / ".aside" / f"{kind.name}-{part.name}-gone"
+                    aside.parent.mkdir(exist_ok=True)
+                    part.rename(aside)  # a part is whole or not there
+                    shutil.rmtree(aside)
+            if not any(kind.iterdir()):
+                kind.rmdir()
 
     def clean(self) -> None:
         """Remove what a killed refresh left half-made. Only while no other refresh runs."""

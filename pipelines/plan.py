@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import contracts, deliveries, engine, models, privacy, reference
+from pipelines import contracts, deliveries, engine, erasure, history, models, privacy, reference
 from pipelines.contracts import Contract
 from pipelines.dataset import declared as dataset_declared
 from pipelines.dataset.declared import Declared
@@ -27,7 +27,8 @@ from pipelines.deliveries import Delivery
 from pipelines.disclosure import rules as disclosure_rules
 from pipelines.disclosure.rules import Rules
 from pipelines.engine import side_by_side
-from pipelines.errors import DeliveryRefused, MeetlatError
+from pipelines.erasure import Erased
+from pipelines.errors import DeliveryRefused, MeetlatError, writing
 from pipelines.judging import cells
 from pipelines.models import Model
 from pipelines.parts import JSON, Part, Store, digest
@@ -67,7 +68,7 @@ REFERENCE = {
     "segments": ("segment_type", "segment_code", "label_en", "label_nl", "sort_order"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip
-STAGING_CODE = ("staging", "judging", "privacy", "engine", "formats", "readers")
+STAGING_CODE = ("staging", "judging", "privacy", "erasure", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "weighting", "engine")
 RELEASE_CODE = (*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure", "audit", "dataset")
 PART_LIBRARIES = ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")
@@ -133,6 +134,7 @@ class Inputs:
     key: bytes
     rules: Rules
     declared: Declared
+    erased: dict[str, Erased]
 
     @property
     def release_id(self) -> str:
@@ -162,14 +164,20 @@ class Inputs:
                 "code": code(*RELEASE_CODE),
                 "versions": versions(RELEASE_LIBRARIES),
                 "key": privacy.fingerprint(self.key),
+                "erasures": self.erasures,
             }
         )[:16]
 
+    @property
+    def erasures(self) -> dict[str, str]:
+        """By source, what tells one register of the erased from another."""
+        return {source: erased.digest for source, erased in sorted(self.erased.items())}
+
 
 def manifest(settings: Settings, release: Path | None = None) -> dict[str, JSON]:
-    """What the current release (or the one given) says about itself; empty if there is none."""
+    """What the latest release (or the one given) says about itself; empty if there is none."""
     try:
-        document: dict[str, JSON] = json.loads(((release or settings.current) / "manifest.json").read_text())
+        document: dict[str, JSON] = json.loads(((release or history.latest(settings)) / "manifest.json").read_text())
         return document
     except FileNotFoundError:
         return {}
@@ -210,6 +218,7 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
         key,
         disclosure_rules.load(settings.raw),
         dataset_declared.load(settings.raw),
+        erasure.load(settings, agreed),
     )
 
 
@@ -328,6 +337,7 @@ class Build:
                 "contract": source.digest,
                 "order": delivery.order if source.contract.versions or source.contract.waves else None,
                 "key": privacy.fingerprint(self.inputs.key),
+                "erased": self.inputs.erasures.get(source.name),
                 "code": code(*STAGING_CODE),
                 "versions": versions(),
             }
@@ -343,7 +353,9 @@ class Build:
 
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"staging {delivery.source}/{delivery.path.name}")
-            return staging.stage(self.settings, delivery, source.contract, source.measures, self.inputs.key, folder)
+            erased = self.inputs.erased.get(source.name, staging.NOBODY)
+            key = self.inputs.key
+            return staging.stage(self.settings, delivery, source.contract, source.measures, key, folder, erased)
 
         try:
             why = f"{delivery.path.name} is not staged yet"
@@ -549,6 +561,14 @@ class Build:
 
         return self._make(name, digest([rows, columns, versions()]), write)
 
+    def named(self) -> dict[str, list[str]]:
+        """Every part that the release stands on, also those that are no table of it, by name."""
+        named: dict[str, list[str]] = {m: [p.hash for p in self.parts(m)] for m in self.inputs.models}
+        for name, hash in sorted(self._parts):
+            if name not in self.inputs.models:
+                named.setdefault(name, []).append(hash)
+        return named
+
     def stages(self) -> dict[str, float]:
         """Seconds on the clock per stage: staging, each layer of tables, and the release."""
         seconds: dict[str, float] = {}
@@ -569,7 +589,8 @@ class Build:
                 raise Missing(name, why)
             if part is None:
                 clock = time.perf_counter()
-                part = self.store.make(name, hash, write)
+                with writing(self.store.folder):
+                    part = self.store.make(name, hash, write)
                 self.made.append((name, clock, time.perf_counter()))
             self._parts[name, hash] = part
         return self._parts[name, hash]

@@ -26,11 +26,16 @@ def load_key(state: Path, make: bool = True) -> bytes:
             raise MeetlatError("MEETLAT_KEY has fewer than 32 characters; make one with `openssl rand -hex 32`.")
         return text.encode()
     path = state / "key"
+    if not make and not path.exists():
+        return b"no key yet"
+    return load_key_file(path)
+
+
+def load_key_file(path: Path) -> bytes:
+    """The secret in a file that only its owner can read; made if it is not there."""
     if not path.exists():
-        if not make:
-            return b"no key yet"
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        aside = path.with_name(f"key.{os.getpid()}")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
         handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32))

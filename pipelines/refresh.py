@@ -10,16 +10,16 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipelines import deliveries, plan, release
-from pipelines.errors import MeetlatError
+from pipelines import contracts, deliveries, erasure, history, plan
+from pipelines.errors import MeetlatError, writing
 from pipelines.parts import JSON, Store, digest
 from pipelines.plan import Build, Report
 from pipelines.settings import Settings
@@ -34,36 +34,122 @@ class Outcome:
     status: int
     release: str | None = None
     is_new: bool = False
+    served: bool = True
     trouble: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    reissued: list[str] = field(default_factory=list)
 
 
 def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
     """Refresh: publish a release if anything is new. Raises MeetlatError if nothing could be published."""
-    clock = time.perf_counter()
     with locked(settings):
         prepare(settings)
-        inputs = plan.look(settings)
-        current = plan.manifest(settings)
-        stopped = [s.stopped for s in inputs.sources.values() if s.stopped]
-        if not full and current.get("inputs_id") == inputs.release_id:
-            trouble = stopped + _refusals(current)
-            status = WITHOUT_SOME if trouble else WELL
-            return Outcome(status, current["release_id"], False, trouble, {"look": time.perf_counter() - clock})
-        if not full and stopped and current.get("content_id") == inputs.content_id:
-            raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
-        build = Build(inputs, report)
-        looked = time.perf_counter()
-        stale = None if full else set(plan.stale(inputs))
-        with build.ahead():
-            _run_job(build, stale)
-        ended = time.perf_counter()
-        shutil.rmtree(settings.warehouse / "candidates", ignore_errors=True)
+        return _run(settings, report, full)
+
+
+def _run(settings: Settings, report: Report, full: bool) -> Outcome:
+    clock = time.perf_counter()
+    inputs = plan.look(settings)
+    current = plan.manifest(settings)
+    stopped = [s.stopped for s in inputs.sources.values() if s.stopped]
+    if not full and current.get("inputs_id") == inputs.release_id:
+        trouble = stopped + _refusals(current)
+        status = WITHOUT_SOME if trouble else WELL
+        reissued = tidy(settings) if history.before_erasure(settings) else []  # what a kill kept from being done
+        seconds = {"look": time.perf_counter() - clock}
+        return Outcome(status, current["release_id"], False, True, trouble, seconds, reissued)
+    if not full and stopped and current.get("content_id") == inputs.content_id:
+        raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
+    build = Build(inputs, report)
+    looked = time.perf_counter()
+    stale = None if full else set(plan.stale(inputs))
+    with build.ahead():
+        _run_job(build, stale)
+    ended = time.perf_counter()
+    reissued = tidy(settings)
     trouble = troubles(build)
     seconds = {"look": looked - clock, **build.stages()}
     seconds["orchestrate"] = ended - clock - sum(seconds.values())
     assert build.published is not None
-    return Outcome(WITHOUT_SOME if trouble else WELL, build.published.id, True, trouble, seconds)
+    return Outcome(
+        WITHOUT_SOME if trouble else WELL,
+        build.published.id,
+        True,
+        build.published.served,
+        trouble,
+        seconds,
+        reissued,
+    )
+
+
+def tidy(settings: Settings) -> list[str]:
+    """After a release was published: remove the candidate of a refresh before, and what need not or may not be kept.
+
+    Gives the releases that lost their rows of respondents, as somebody was erased since.
+    """
+    shutil.rmtree(settings.warehouse / "candidates", ignore_errors=True)
+    with writing(settings.warehouse):
+        history.retire(settings)
+        return erasure.reissue(settings)
+
+
+def rollback(settings: Settings, release: str | None, lift: bool) -> str:
+    """Serve an earlier release and pin it, or lift the pin; gives the sentence to print."""
+    with locked(settings):
+        prepare(settings)
+        with writing(settings.warehouse):
+            return history.lift(settings) if lift else history.rollback(settings, release)
+
+
+def erase(settings: Settings, source: str, kind: str | None, ids: Iterable[str], report: Report) -> list[str]:
+    """Erase persons from one source: enter them in the register, then publish a release without them.
+
+    Gives the sentences to print. Raises MeetlatError before anything is changed if nobody can be found so, or after
+    the register was written if no release could be published: then the next refresh completes it.
+    """
+    with locked(settings):
+        prepare(settings)
+        folder = settings.raw / source
+        if folder not in deliveries.sources(settings.raw):
+            raise MeetlatError(f"There is no source {source} in {settings.raw}.")
+        if pin := history.pinned(settings):
+            raise MeetlatError(
+                f"Release {pin['release']} is pinned and would go on to be served with those who are to be erased; "
+                "run `meetlat rollback --lift` first."
+            )
+        with writing(settings.state):
+            named, new = erasure.add(settings, source, contracts.load(folder), kind, ids)
+        try:
+            outcome = _run(settings, report, False)
+        except MeetlatError as error:
+            raise MeetlatError(
+                f"Those who were named are in the register, but the current release still holds them: {error}\n"
+                "Mend this, then run `meetlat refresh`: it completes the erasure."
+            ) from None
+    sentences = [f"{named:,} named, {new:,} of them new in the register; release {outcome.release} is without them."]
+    if outcome.reissued:
+        sentences.append(
+            f"Taken out of {len(outcome.reissued)} earlier releases: all tables of single respondents, so that nobody "
+            "can go back to these releases."
+        )
+    return [*sentences, *_still_holding(settings, source), *outcome.trouble]
+
+
+def _still_holding(settings: Settings, source: str) -> list[str]:
+    """The exports in which erased persons still stand, as sentences."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        rows = con.execute(
+            "SELECT file_name, rows_erased FROM read_parquet($1) "
+            "WHERE source_code = $2 AND rows_erased > 0 ORDER BY ALL",
+            [str(history.latest(settings) / "parquet" / "meta.delivery.parquet"), source],
+        ).fetchall()
+    return [
+        f"{settings.raw / source / name} still holds them ({n:,} rows): have it exported again without them, or remove "
+        "the rows; until then the register keeps them out."
+        for name, n in rows
+    ] or [f"No export of {source} that is in {settings.raw} holds them."]
 
 
 def make(settings: Settings, table: str, report: Report) -> Build:
@@ -98,7 +184,7 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
             selection = [*names, assets.RELEASE]
         contracts = {name: source.contract for name, source in build.inputs.sources.items()}
         defs = define(build.inputs.models, contracts, build)
-        with _history_held_open(), dg.DagsterInstance.get() as instance:
+        with writing(build.settings.state), _history_held_open(), dg.DagsterInstance.get() as instance:
             result = defs.resolve_job_def("nightly_refresh").execute_in_process(
                 instance=instance,
                 asset_selection=selection,
@@ -109,7 +195,8 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
         raise build.failure
     if not result.success:
         errors = [e.event_specific_data.error for e in result.all_events if e.is_step_failure]  # type: ignore[union-attr]
-        raise RuntimeError("\n".join(e.to_string() for e in errors if e))
+        with writing(build.settings.warehouse):
+            raise RuntimeError("\n".join(e.to_string() for e in errors if e))
 
 
 @contextmanager
@@ -162,47 +249,56 @@ def _refusals(current: dict[str, JSON]) -> list[str]:
 @contextmanager
 def locked(settings: Settings) -> Iterator[None]:
     """Hold the lock of the warehouse. Raises MeetlatError naming who holds it."""
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(settings.state / "refresh.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise MeetlatError(holder(settings) or "Another refresh has just ended; try again.") from None
+    with writing(settings.warehouse):
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings.warehouse.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = _lock(settings)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise MeetlatError(holder(settings) or "Another refresh has just ended; try again.") from None
     try:
         since = dt.datetime.now().astimezone().isoformat(timespec="seconds")
         text = f"A refresh is running since {since} (process {os.getpid()} on {socket.gethostname()})."
-        (settings.state / "refresh.holder").write_text(text)
+        with writing(settings.warehouse):
+            _holder_file(settings).write_text(text)
         yield
     finally:
-        (settings.state / "refresh.holder").unlink(missing_ok=True)
+        _holder_file(settings).unlink(missing_ok=True)
         lock.release()
+
+
+def _lock(settings: Settings) -> FileLock:
+    """The lock of the warehouse. The system lets go of it when the process that holds it ends, however it ends."""
+    return FileLock(settings.warehouse / ".refresh.lock", mode=0o660)
+
+
+def _holder_file(settings: Settings) -> Path:
+    return settings.warehouse / ".refresh.holder"
 
 
 def holder(settings: Settings) -> str | None:
     """Who is refreshing now, as a sentence; None if nobody is."""
-    if not (settings.state / "refresh.lock").exists():
+    if not (settings.warehouse / ".refresh.lock").exists():
         return None
-    lock = FileLock(settings.state / "refresh.lock")
     try:
-        with lock.acquire(timeout=0):
+        with _lock(settings).acquire(timeout=0):
             return None
     except Timeout:
         try:
-            return (settings.state / "refresh.holder").read_text()
+            return _holder_file(settings).read_text()
         except FileNotFoundError:
             return "A refresh is running."
 
 
 def prepare(settings: Settings) -> None:
     """Make the folders and remove what a killed refresh left. Only under the lock."""
-    try:
+    with writing(settings.warehouse):
         for folder in (settings.warehouse, settings.warehouse / "parts", settings.warehouse / "releases"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         dagster_home(settings)
         Store(settings.warehouse / "parts").clean()
-        release.clean(settings.warehouse)
-    except OSError as error:
-        raise MeetlatError(f"{error.filename} cannot be written ({error.strerror}).") from None
+        history.mend(settings)
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -232,12 +328,11 @@ def conclude(settings: Settings, status: int, sentences: list[str]) -> str | Non
 
     The result is a sentence if nobody could be told; a refresh never fails over that.
     """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
     document = {"ended_at": now, "status": status, "sentences": sentences}
-    aside = settings.state / f".last_refresh-{os.getpid()}"
-    aside.write_text(json.dumps(document, indent=1))
-    aside.replace(settings.state / "last_refresh.json")
+    with suppress(OSError):  # the disk may be full: that is what is to be told
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        history.write_aside(settings.state / "last_refresh.json", json.dumps(document, indent=1), 0o600)
     titles = {NOTHING_PUBLISHED: "nothing published", WITHOUT_SOME: "published without some deliveries"}
     return notify(settings, f"Meetlat: {titles[status]}", "\n".join(sentences)) if status in titles else None
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines import engine, plan, privacy
+from pipelines import engine, history, plan, privacy
 from pipelines.changes import kept, record
 from pipelines.disclosure.columns import LOST
 from pipelines.engine import quoted
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, writing
 from pipelines.models import HEADLINE, Column, Model
 from pipelines.parts import JSON, digest, failpoint, flush
 from pipelines.plan import Build
@@ -110,21 +110,26 @@ class AuditFailed(MeetlatError):
 
 @dataclass(frozen=True)
 class Published:
-    """Where a release went and how long its steps took (seconds)."""
+    """Where a release went, how long its steps took (seconds), and whether readers get it: not behind a pin."""
 
     id: str
     folder: Path
     seconds: dict[str, float]
+    served: bool
 
 
 def publish(build: Build) -> Published:
+    """Publish, see `_publish`; a full disk or a missing permission ends in a sentence too."""
+    with writing(build.settings.warehouse):
+        return _publish(build)
+
+
+def _publish(build: Build) -> Published:
     """Assemble the release of these inputs, verify it, pass the gate and swap it in.
 
     Raises MeetlatError, leaving the current release served, if the gate or the audit stops it; the
     candidate then stays in `candidates/`.
     """
-    from pipelines import audit
-
     settings = build.settings
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
@@ -134,39 +139,15 @@ def publish(build: Build) -> Published:
     id = digest([inputs_id, disclosed.held])[:16] if disclosed.held else inputs_id
     final = releases / id
     seconds = {"hide": time.perf_counter() - clock}
-    clock = time.perf_counter()
     gate = _gate(build, id)
-    if not final.exists():
+    if not final.exists() or _stopped(gate):
         aside = releases / f".aside-{id}-{uuid.uuid4().hex[:8]}"
-        aside.mkdir(parents=True, mode=0o750)
         try:
             failpoint("release-write-before")
-            _assemble(build, id, disclosed, gate, aside)
-            attacked = time.perf_counter()
-            earlier = audit.under_the_same_rules(audit.retained(releases, aside), aside)
-            report = audit.audit(aside, earlier, settings.threads)
-            said = _Said()
-            if report.failed:
-                said = _judge(aside, report, earlier, settings.threads)
-                if said.withheld or said.kept:
-                    # better no figure of a family than one that gives a hidden one away; better an old one than news
-                    shutil.rmtree(aside)
-                    aside.mkdir(mode=0o750)
-                    disclosed = _disclose(build, said.withheld, said.kept)
-                    if said.kept:
-                        id = digest([inputs_id, disclosed.held])[:16]
-                        final, gate = releases / id, _gate(build, id)
-                    _assemble(build, id, disclosed, gate, aside)
-                    report = audit.audit(aside, earlier, settings.threads)
-                    again = _judge(aside, report, earlier, settings.threads)
-                    said = replace(again, withheld=said.withheld, kept=said.kept)
-                _note(aside, said)
-            seconds["audit"] = time.perf_counter() - attacked
-            _verify(aside)
+            id, gate, said = _make(build, id, disclosed, gate, aside, seconds)
+            final = releases / id
             failpoint("release-write-after")
-            _seal(aside)
-            seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
-            if stopped := [g for g in gate if g["outcome"] == "stopped"]:
+            if stopped := _stopped(gate):
                 raise MeetlatError(_drops(stopped, _keep_candidate(build, id, aside)))
             if said.findings:
                 raise AuditFailed(_leaks(said.findings, _keep_candidate(build, id, aside)))
@@ -177,29 +158,55 @@ def publish(build: Build) -> Published:
             failpoint("release-rename-after")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+    else:  # a return to earlier inputs
+        _write_publication(gate, final)
     clock = time.perf_counter()
-    swap(settings.current, final)
+    served = history.serve(settings, final)
     seconds["swap"] = time.perf_counter() - clock
-    return Published(id, final, seconds)
+    return Published(id, final, seconds, served)
 
 
-def swap(current: Path, release: Path) -> None:
-    """Have `current` name the release: one atomic rename of a relative link."""
-    aside = current.with_name(f".current-{uuid.uuid4().hex[:8]}")
-    aside.symlink_to(os.path.relpath(release, current.parent))
-    try:
-        failpoint("swap-before")
-        aside.replace(current)
-        flush(current.parent)
-        failpoint("swap-after")
-    finally:
-        aside.unlink(missing_ok=True)
+def _make(
+    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], aside: Path, seconds: dict[str, float]
+) -> "tuple[str, list[dict[str, JSON]], _Said]":
+    """Fill `aside` with the release, attack what leaves the house, verify and seal it.
 
+    Gives the id (another one if figures were kept as they were), the gate and what the attack found.
+    """
+    from pipelines import audit
 
-def clean(warehouse: Path) -> None:
-    """Remove what a killed refresh left half-made. Only while no other refresh runs."""
-    for leftover in [*warehouse.glob(".current-*"), *(warehouse / "releases").glob(".aside-*")]:
-        shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+    releases, threads, inputs_id = aside.parent, build.settings.threads, build.inputs.release_id
+    if (releases / id).exists():  # as it was published before; only the gate has another opinion now
+        shutil.copytree(releases / id, aside, copy_function=history.link)
+        _write_publication(gate, aside)
+        return id, gate, _Said()
+    clock = time.perf_counter()
+    aside.mkdir(parents=True, mode=0o750)
+    _assemble(build, id, disclosed, gate, aside)
+    attacked = time.perf_counter()
+    earlier = audit.under_the_same_rules(audit.retained(releases, aside), aside)
+    report = audit.audit(aside, earlier, threads)
+    said = _Said()
+    if report.failed:
+        said = _judge(aside, report, earlier, threads)
+        if said.withheld or said.kept:
+            # better no figure of a family than one that gives a hidden one away; better an old one than news
+            shutil.rmtree(aside)
+            aside.mkdir(mode=0o750)
+            disclosed = _disclose(build, said.withheld, said.kept)
+            if said.kept:
+                id = digest([inputs_id, disclosed.held])[:16]
+                gate = _gate(build, id)
+            _assemble(build, id, disclosed, gate, aside)
+            report = audit.audit(aside, earlier, threads)
+            again = _judge(aside, report, earlier, threads)
+            said = replace(again, withheld=said.withheld, kept=said.kept)
+        _note(aside, said)
+    seconds["audit"] = time.perf_counter() - attacked
+    _verify(aside)
+    _seal(aside)
+    seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
+    return id, gate, said
 
 
 # --- the gate ------------------------------------------------------------------------------------
@@ -232,6 +239,10 @@ def _gate(build: Build, id: str) -> list[dict[str, JSON]]:
             }
         )
     return rows
+
+
+def _stopped(gate: list[dict[str, JSON]]) -> list[dict[str, JSON]]:
+    return [g for g in gate if g["outcome"] == "stopped"]
 
 
 def _data_through(build: Build) -> dt.date:
@@ -297,7 +308,7 @@ def _note(folder: Path, said: _Said) -> None:
     file = folder / "publication.json"
     known = sorted({f"{f.attacker}: {f.what} of {f.cell}" for f in said.known if f.cell is not None})
     told = {"withheld": sorted(said.withheld), "kept": sorted(said.kept), "known_before": known}
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"disclosure": told}, indent=1))
+    history.write_aside(file, json.dumps(json.loads(file.read_text()) | {"disclosure": told}, indent=1), 0o440)
 
 
 def _leaks(findings: "Sequence[Finding]", candidate: Path) -> str:
@@ -404,7 +415,7 @@ def _disclose(
     from pipelines.disclosure import outputs
 
     (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
-    earlier = outputs.read_ledger(build.settings.current / "restricted" / LEDGER)
+    earlier = outputs.read_ledger(history.latest(build.settings) / "restricted" / LEDGER)
     with duckdb.connect() as con:
         disclosed = outputs.disclose(
             con, cells.file(), own.file(), _parents(build), build.inputs.rules, earlier, _data_through(build), withheld,
@@ -648,13 +659,19 @@ def _write_manifest(build: Build, id: str, gate: list[dict[str, JSON]], release:
         "inputs_id": build.inputs.release_id,
         "content_id": build.inputs.content_id,
         "key_fingerprint": release["key_fingerprint"],
+        "erasures": build.inputs.erasures,
         "sources": sources,
-        "parts": {m: [p.hash for p in build.parts(m)] for m in build.inputs.models},
+        "parts": build.named(),
         **record.record(build.inputs),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    (folder / "publication.json").write_text(json.dumps({"published_at": now, "gate": gate}, indent=1))
+    _write_publication(gate, folder)
+
+
+def _write_publication(gate: list[dict[str, JSON]], folder: Path) -> None:
+    """When the release was last published: a return to earlier inputs publishes it again."""
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+    history.write_aside(folder / "publication.json", json.dumps({"published_at": now, "gate": gate}, indent=1), 0o440)
 
 
 def _verify(folder: Path) -> None:

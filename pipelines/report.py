@@ -3,12 +3,14 @@
 import datetime as dt
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from pipelines import history
 from pipelines.errors import MeetlatError
 from pipelines.refresh import Outcome
 from pipelines.settings import Settings
@@ -51,8 +53,9 @@ HEADLINES = """
 """
 
 
-def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
-    file = settings.current / "restricted" / "warehouse.duckdb"
+def _open(settings: Settings, release: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """The restricted file of a release, by default of the one that is served."""
+    file = (release or settings.current) / "restricted" / "warehouse.duckdb"
     if not file.exists():
         raise MeetlatError(f"There is no release in {settings.warehouse} yet; run `meetlat refresh`.")
     return duckdb.connect(str(file.resolve()), read_only=True)
@@ -71,7 +74,8 @@ def _table(title: str, columns: list[tuple[str, bool]], rows: list[tuple[Any, ..
 
 def after_refresh(settings: Settings, outcome: Outcome) -> None:
     """The headline figures, the receipts, where the files are and how long it took."""
-    with _open(settings) as con:
+    folder = history.latest(settings)
+    with _open(settings, folder) as con:
         if not outcome.is_new:
             print(f"Nothing new: release {outcome.release} stands ({outcome.seconds['look']:.2f} s).")
             return
@@ -91,11 +95,43 @@ def after_refresh(settings: Settings, outcome: Outcome) -> None:
                 print("These exports are synthetic: calibrated to the published figures, they describe nobody.\n")
         _receipts(con)
         _warnings(con)
-    folder = settings.current
     print(f"\nRelease {outcome.release}")
+    if not outcome.served:
+        print(f"  is not served: {_pin(settings)}")
     print(f"  for BI tools  {folder / 'benchmark.duckdb'} and {folder / 'parquet'}")
     print(f"  for analysts  {folder / 'restricted'} (pseudonymous, but one row a respondent)")
     print("  seconds       " + ", ".join(f"{name} {taken:.1f}" for name, taken in outcome.seconds.items()))
+
+
+def _pin(settings: Settings) -> str:
+    pin = history.pinned(settings) or {}
+    return f"{pin.get('release')} is pinned since {pin.get('since')}; `meetlat rollback --lift` ends that."
+
+
+def releases(settings: Settings) -> None:
+    """The releases that are kept, oldest first."""
+    known = history.releases(settings)
+    if not known:
+        raise MeetlatError(f"There is no release in {settings.warehouse} yet; run `meetlat refresh`.")
+    rows = []
+    for release in known:
+        with duckdb.connect() as con:
+            ((through, deliveries, answers),) = con.execute(
+                "SELECT data_through, deliveries, answers FROM read_parquet($1)",
+                [str(release.folder / "parquet" / "meta.release.parquet")],
+            ).fetchall()
+        note = (
+            "served"
+            if release.is_current
+            else "without restricted tables, after an erasure"
+            if release.reissued
+            else ""
+        )
+        rows.append((release.id, f"{release.published_at:%Y-%m-%d %H:%M}", through, deliveries, answers, note))
+    columns = [("release", False), ("published (UTC)", False), ("answers through", False), ("deliveries", True)]
+    _table("Releases", [*columns, ("answers", True), ("", False)], rows)
+    if history.pinned(settings):
+        print(_pin(settings))
 
 
 def _warnings(con: duckdb.DuckDBPyConnection) -> None:
@@ -171,6 +207,8 @@ def status(settings: Settings) -> None:
         published = json.loads((settings.current / "publication.json").read_text())["published_at"]
         age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(published)
         print(f"Release {id}, published {published} ({_ago(age)} ago), answers through {through}: {answers:,}.")
+        if history.pinned(settings):
+            print(_pin(settings))
         if refused or stale:
             print(f"{refused} deliveries refused, {stale} sources stale.")
         _receipts(con)

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import MeetlatError
 
@@ -24,6 +25,8 @@ class Settings:
     threads: int | None  # None: all cores
     memory: str | None  # None: DuckDB's own limit
     notify: str | None  # an Apprise address, told of exits 1 and 3
+    keep: int  # releases that are kept at least
+    keep_days: int  # and those younger than this
 
     @property
     def current(self) -> Path:
@@ -36,9 +39,12 @@ def load() -> Settings:
     def place(variable: str, default: Path) -> Path:
         return Path(os.environ.get(variable) or default).expanduser().absolute()
 
-    threads = os.environ.get("MEETLAT_THREADS") or None
-    if threads is not None and not (threads.isdigit() and int(threads) > 0):
-        raise MeetlatError(f"MEETLAT_THREADS is '{threads}'; set it to a whole number of at least 1.")
+    def number(variable: str, default: int | None, least: int) -> Any:
+        text = os.environ.get(variable) or None
+        if text is not None and not (text.isdigit() and int(text) >= least):
+            raise MeetlatError(f"{variable} is '{text}'; set it to a whole number of at least {least}.")
+        return default if text is None else int(text)
+
     memory = os.environ.get("MEETLAT_MEMORY") or None
     if memory is not None and not re.fullmatch(r"\d+(\.\d+)? *([KMGT]i?B|%)", memory):
         raise MeetlatError(f"MEETLAT_MEMORY is '{memory}'; set it to an amount such as 2GiB.")
@@ -47,9 +53,11 @@ def load() -> Settings:
         warehouse=place("MEETLAT_WAREHOUSE", PROJECT / "warehouse"),
         state=place("MEETLAT_STATE", PROJECT / ".meetlat"),
         sql=PROJECT / "sql",
-        threads=int(threads) if threads else None,
+        threads=number("MEETLAT_THREADS", None, 1),
         memory=memory,
         notify=os.environ.get("MEETLAT_NOTIFY") or None,
+        keep=number("MEETLAT_KEEP", 5, 1),
+        keep_days=number("MEETLAT_KEEP_DAYS", 14, 0),
     )
     if settings.warehouse in (settings.state, *settings.state.parents):
         raise MeetlatError(

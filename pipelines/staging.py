@@ -25,7 +25,8 @@ from pipelines import engine, privacy
 from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery, same
 from pipelines.engine import enumeration, quoted
-from pipelines.errors import DeliveryRefused, listed
+from pipelines.erasure import Erased
+from pipelines.errors import DeliveryRefused, listed, of_the_machine
 from pipelines.judging import STATE, cells, judge, layout
 from pipelines.parts import JSON
 from pipelines.readers import open_pieces
@@ -33,6 +34,7 @@ from pipelines.readers.text import RefusedRow, Text
 from pipelines.reference import Measure
 from pipelines.settings import Settings
 
+NOBODY = Erased()
 MEMORY = 1 << 30  # bytes that the engine may hold for one delivery; the rest spills beside the part
 
 
@@ -43,6 +45,7 @@ def stage(
     measures: Mapping[str, Measure],
     key: bytes,
     folder: Path,
+    erased: Erased = NOBODY,
 ) -> dict[str, JSON]:
     """Write the five files into `folder`; the result says how many rows each has.
 
@@ -69,11 +72,16 @@ def stage(
                 for kind in ("response", "respondent"):
                     prefix = privacy.prefix(key, contract.controller, delivery.source, kind)
                     own.execute(f"SET VARIABLE {kind}_prefix = $1", [prefix])
+                for kind, hashes in erased.hashes.items():
+                    own.execute(f"SET VARIABLE erased_{kind}_prefix = $1", [erased.prefixes[kind]])
+                    own.execute(f"SET VARIABLE erased_{kind} = $1::VARCHAR[]", [hashes])
                 yield own
 
         try:
-            unread = _read(session, threads, delivery, contract, measures)
+            unread = _read(session, threads, delivery, contract, measures, list(erased.hashes))
         except duckdb.Error as error:
+            if of_the_machine(error, folder):  # nobody's delivery is to blame for a full disk
+                raise
             raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
         if not same(before, delivery.path.stat()):
             raise DeliveryRefused(f"{delivery.path.name} changed while it was being read; refresh again.")
@@ -86,7 +94,12 @@ Session = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
 
 def _read(
-    session: Session, threads: int, delivery: Delivery, contract: Contract, measures: Mapping[str, Measure]
+    session: Session,
+    threads: int,
+    delivery: Delivery,
+    contract: Contract,
+    measures: Mapping[str, Measure],
+    erased: list[str],
 ) -> list[RefusedRow]:
     """Make the view `judged` of all rows, numbered as they stand in the file; gives the rows that could not be read."""
     file = delivery.path.name
@@ -102,7 +115,7 @@ def _read(
                 own = stack.enter_context(session())
                 own.begin()
                 with open_piece(own) as text:
-                    query = judge(text.columns, text.relation, contract, measures, text.long)
+                    query = judge(text.columns, text.relation, contract, measures, text.long, erased)
                     ((rows,),) = own.execute(f"INSERT INTO read {query}").fetchall()
                 refused = text.finish()
                 stack.callback(own.commit)

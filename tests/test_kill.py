@@ -13,7 +13,7 @@ FAILPOINTS = [
     for file in sorted((PROJECT / "pipelines").rglob("*.py"))
     for name in re.findall(r'failpoint\("([a-z-]+)"\)', file.read_text(encoding="utf-8"))
 ]
-SWAPPED = "swap-after"  # from here on the new release is the one that is served
+SWAPPED = ("swap-after", "retire-before", "retire-after")  # from the swap on the new release is the one that is served
 
 
 def kill(place: Place, failpoint: str) -> None:
@@ -43,7 +43,7 @@ def assert_whole(place: Place, undisturbed: Place) -> None:
 
 def test_every_write_rename_and_swap_has_its_two_failpoints() -> None:
     assert len(FAILPOINTS) == len(set(FAILPOINTS)) >= 10
-    assert SWAPPED in FAILPOINTS
+    assert set(SWAPPED) <= set(FAILPOINTS)
     stems = {name.rsplit("-", 1)[0] for name in FAILPOINTS}
     assert {f"{stem}-{when}" for stem in stems for when in ("before", "after")} == set(FAILPOINTS)
 
@@ -59,10 +59,10 @@ def without_the_last_parts(warehouse: Path, to: Path) -> None:
 def killed_in_turn(place: Place, step: str, before: str | None, after: str) -> None:
     """Kill at every place of a step; each run goes on from what the one killed before it left behind."""
     for failpoint in FAILPOINTS:
-        if failpoint.split("-")[0] != step:
+        if not failpoint.startswith(step):
             continue
         kill(place, failpoint)
-        if failpoint == SWAPPED:
+        if failpoint in SWAPPED:
             assert_served(place, after)
         elif before is None:
             assert not place.current.is_symlink(), failpoint
@@ -70,7 +70,8 @@ def killed_in_turn(place: Place, step: str, before: str | None, after: str) -> N
             assert_served(place, before)
 
 
-STEPS = pytest.mark.parametrize("step", sorted({name.split("-")[0] for name in FAILPOINTS}))
+# what is after the swap is not come to again, as the next refresh finds nothing new; an erasure is tested apart
+STEPS = pytest.mark.parametrize("step", ["part", "release", "swap", "retire-before", "retire-after"])
 
 
 @STEPS

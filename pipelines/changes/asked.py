@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import engine
+from pipelines import engine, history
 from pipelines.changes import compare
 from pipelines.changes.cells import HOUSE, PUBLIC, Release
 from pipelines.errors import MeetlatError, listed
@@ -19,37 +19,19 @@ def releases(settings: Settings, before: str | None, after: str | None) -> tuple
 
     Raises MeetlatError for a release that is not there or cannot be compared.
     """
-    folder = settings.warehouse / "releases"
     if not settings.current.exists():
         raise MeetlatError(f"There is no release in {settings.warehouse} yet; run `meetlat refresh`.")
-    newer = _named(folder, after) if after else settings.current.resolve()
+    known = history.releases(settings)
+    newer = history.find(settings, after) if after else next(r for r in known if r.is_current)
     if before:
-        older = _named(folder, before)
+        older = history.find(settings, before)
     else:
-        others = [f for f in folder.glob("[!.]*") if f != newer and (f / "publication.json").is_file()]
+        others = [r for r in known if r.id != newer.id]
         if not others:
-            raise MeetlatError(f"{newer.name} is the only release in {folder}, so there is nothing to compare it with.")
-        # where nothing is older, earlier inputs came back and the release of that time is served again
-        older = max([f for f in others if _made(f) < _made(newer)] or others, key=_made)
-    return _opened(settings, older), _opened(settings, newer)
-
-
-def _made(folder: Path) -> tuple[str, int]:
-    """When a release was made."""
-    file = folder / "publication.json"
-    return json.loads(file.read_text())["published_at"], file.stat().st_mtime_ns
-
-
-def _named(folder: Path, name: str) -> Path:
-    found = sorted(f for f in folder.glob("[!.]*") if f.name.startswith(name))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise MeetlatError(
-            f"Several releases begin with {name}: {listed([f.name for f in found])}; give more of the id."
-        )
-    there = sorted((f for f in folder.glob("[!.]*") if (f / "publication.json").is_file()), key=_made)
-    raise MeetlatError(f"There is no release {name} in {folder}; there are {listed([f.name for f in there])}.")
+            raise MeetlatError(f"{newer.id} is the only release that is kept, so there is nothing to compare it with.")
+        # where nothing is older, an earlier release is served again
+        older = max([r for r in others if r.published_at < newer.published_at] or others, key=lambda r: r.published_at)
+    return _opened(settings, older.folder), _opened(settings, newer.folder)
 
 
 def _opened(settings: Settings, folder: Path) -> Release:

@@ -6,7 +6,7 @@ They say what is otherwise than in the release that was served when this one was
 
 from pathlib import Path
 
-from pipelines import engine
+from pipelines import engine, history
 from pipelines.changes import compare
 from pipelines.changes.cells import PUBLIC
 from pipelines.changes.reach import CAUSES
@@ -57,7 +57,7 @@ TABLES = {
 def keep(settings: Settings, folder: Path) -> None:
     """Write both tables of a release that is being made, and its changelog. Its manifest stands there already."""
     after = compare.release(folder, settings.warehouse)
-    before = compare.release(settings.current.resolve(), settings.warehouse)
+    before = compare.release(history.latest(settings).resolve(), settings.warehouse)
     assert after is not None
     with engine.connect(settings, settings.warehouse / "parts" / ".aside") as con:
         if before is not None and before.id != after.id:

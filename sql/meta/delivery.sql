@@ -32,7 +32,8 @@ WITH row_count AS (
         coalesce(sum(n) FILTER (state = 'accepted'), 0) AS accepted,
         coalesce(sum(n) FILTER (state = 'excluded'), 0) AS excluded,
         coalesce(sum(n) FILTER (state = 'refused'), 0) AS refused,
-        coalesce(sum(n) FILTER (state = 'superseded'), 0) AS superseded
+        coalesce(sum(n) FILTER (state = 'superseded'), 0) AS superseded,
+        coalesce(sum(n) FILTER (state = 'erased'), 0) AS erased
     FROM staged.receipt WHERE kind = 'row' GROUP BY source_code, delivery_id
 ),
 not_asked AS (
@@ -60,7 +61,7 @@ SELECT
     coalesce(r.excluded, 0) AS rows_excluded,
     coalesce(r.refused, 0) AS rows_refused,
     coalesce(r.superseded + coalesce(replaced.n, 0), 0) AS rows_superseded,
-    0 AS rows_erased,
+    coalesce(r.erased, 0) AS rows_erased,
     d.questions,
     coalesce(c.answer, 0) AS cells_answer, coalesce(c.blank, 0) AS cells_blank,
     coalesce(c.dont_know, 0) AS cells_dont_know, coalesce(c.refused, 0) AS cells_refused,

@@ -1,0 +1,193 @@
+"""Who was erased is nowhere in the warehouse; who was not is found by the same search."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import CUSTOMERS, KEY, QUARTER, Once, Place, new_place, read_quarter, write_quarter
+
+from pipelines import contracts, privacy
+
+GONE, CONTROL = "ERASE-ME-4711", "KEEP-ME-4712"
+GONE_TEXT, CONTROL_TEXT = "kornuit zeventien", "kornuit achttien"
+
+
+def plant(raw: Path, quarter: int, number: int) -> None:
+    """Give rows of a delivery to two persons: an ordinary answer, one that is refused, one that comes back."""
+    rows = read_quarter(raw, quarter)
+    heading = rows[0]
+    respondent = heading.index(column(raw, "respondent"))
+    accepted = [row for row in rows[1:] if len(row) == len(heading) and row[respondent]]
+    for row, id in zip(accepted[number : number + 6], [GONE, CONTROL] * 3, strict=True):
+        row[respondent] = id
+    write_quarter(raw, quarter, rows)
+
+
+def column(raw: Path, role: str) -> str:
+    name = contracts.load(raw / CUSTOMERS).one(role)
+    assert name is not None
+    return name
+
+
+def traces(place: Place, id: str) -> list[str]:
+    """What tells of a person: the id, and the pseudonym that stands for it everywhere."""
+    controller = contracts.load(place.raw / CUSTOMERS).controller
+    prefix = privacy.prefix(KEY.encode(), controller, CUSTOMERS, "respondent")
+    return [id, hashlib.sha256((prefix + id).encode()).hexdigest()[:32]]
+
+
+def tells(con: duckdb.DuckDBPyConnection, file: Path, traces: list[str]) -> bool:
+    """Whether any value of any table in a file holds a trace, or its bytes do, unpacked if they are packed."""
+    relations = []
+    if file.suffix == ".parquet":
+        relations = [f"read_parquet('{file}')"]
+    elif file.suffix == ".duckdb":
+        con.execute(f"ATTACH '{file}' AS looked_at (READ_ONLY)")
+        tables = con.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'looked_at'")
+        relations = [f"looked_at.{schema}.{table}" for schema, table in tables.fetchall()]
+    hit = any(
+        con.execute(f"SELECT 1 FROM {r} AS t WHERE {wanted} LIMIT 1").fetchall()
+        for r in relations
+        for wanted in [" OR ".join(f"contains(t::VARCHAR, '{trace}')" for trace in traces)]
+    )
+    if file.suffix == ".duckdb":
+        con.execute("DETACH looked_at")
+    contents = [file.read_bytes()]
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as packed:
+            contents += [packed.read(name) for name in packed.namelist()]
+    return hit or any(trace.encode() in content for trace in traces for content in contents)
+
+
+def found(place: Place, id: str) -> set[str]:
+    """The files under the warehouse, and in the state folder, that tell of a person; also by their names."""
+    looked_for = traces(place, id)
+    every = [f for top in (place.warehouse, place.state) for f in top.rglob("*") if f.is_file()]
+    inodes = {(f.stat().st_ino, f.stat().st_size): f for f in every}  # one file may have many names
+    with duckdb.connect() as con:
+        hits = {f for f in inodes.values() if tells(con, f, looked_for)}
+    hits |= {f for f in every if any(trace in str(f) for trace in looked_for)}
+    return {str(f.relative_to(place.root)) for f in hits}
+
+
+@pytest.fixture(scope="session")
+def two_persons(once: Once, sample: Path) -> Place:
+    """Two releases in which both persons stand: of the half year, and of the whole. Only to look at."""
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, sample)
+        for quarter in (1, 3):
+            plant(place.raw, quarter, 40)
+        late = [place.delivery(CUSTOMERS, QUARTER.format(q)) for q in (3, 4)]
+        later = {file: file.read_bytes() for file in late}
+        for file in late:
+            file.unlink()
+        place.refresh()
+        for file, content in later.items():
+            file.write_bytes(content)
+        place.refresh()
+
+    return Place(once("two_persons", make))
+
+
+@pytest.fixture(scope="session")
+def erased(once: Once, two_persons: Place) -> Place:
+    """One of the two was erased. Only to look at."""
+
+    def make(folder: Path) -> None:
+        place = two_persons.copy(folder)
+        ids = folder / "ids.txt"
+        ids.write_text(f"{GONE}\n\nnobody has this id\n")
+        (folder / "printed").write_text(place.meetlat("erase", CUSTOMERS, str(ids)).stdout)
+
+    return Place(once("erased", make))
+
+
+def test_the_erased_person_is_in_no_file_and_the_other_is_found(two_persons: Place, erased: Place) -> None:
+    assert found(two_persons, GONE) and found(two_persons, CONTROL)
+    assert len(list(erased.warehouse.glob("releases/*"))) == 3
+    assert found(erased, GONE) == set()
+    kept = {Path(file).name for file in found(erased, CONTROL)}
+    assert {"answer.parquet", "warehouse.duckdb"} <= kept
+
+
+def test_what_is_said(two_persons: Place, erased: Place) -> None:
+    said = (erased.root / "printed").read_text()
+    assert "2 named, 2 of them new" in said
+    assert GONE not in said
+    for quarter in (1, 3):  # the exports that still hold the person
+        assert QUARTER.format(quarter) in said
+    assert QUARTER.format(2) not in said
+    assert "2 earlier releases" in said
+
+
+def test_every_row_is_still_accounted_for(two_persons: Place, erased: Place) -> None:
+    others = "rows_accepted + rows_refused + rows_excluded + rows_superseded"
+    sql = f"SELECT sum(rows_read), sum(rows_erased), sum({others}) FROM meta.delivery"
+    ((read, none, before),), ((again, gone, after),) = two_persons.query(sql), erased.query(sql)
+    assert (none, gone) == (0, 6)
+    assert read == again == before == after + gone
+
+
+def test_nobody_goes_back_past_an_erasure(erased: Place) -> None:
+    refused = erased.meetlat("rollback")
+    assert refused.returncode == 1 and "erasure" in refused.stderr
+    earlier = [r for r in erased.warehouse.glob("releases/*") if r.name != erased.release_id()]
+    for release in earlier:
+        assert {f.name for f in (release / "restricted").iterdir()} == {"published_figures.parquet"}
+        with duckdb.connect(str(release / "benchmark.duckdb"), read_only=True) as con:  # groups stay, to compare with
+            assert con.execute("SELECT count(*) > 0 FROM mart.measure_score").fetchall() == [(True,)]
+    assert "after an erasure" in erased.meetlat("releases").stdout
+
+
+def test_the_register_keeps_the_person_out_of_later_deliveries(erased: Place, tmp_path: Path) -> None:
+    place = erased.copy(tmp_path / "place")
+    plant(place.raw, 4, 60)
+    place.meetlat("accept", CUSTOMERS)
+    place.refresh()
+    assert place.query("SELECT sum(rows_erased) FROM meta.delivery") == [(9,)]
+    assert found(place, GONE) == set()
+
+
+def test_an_erasure_equals_a_build_without_the_person(erased: Place, two_persons: Place, tmp_path: Path) -> None:
+    """Byte for byte: what is published does not depend on what was there before."""
+    fresh = new_place(tmp_path / "fresh", two_persons.raw)
+    for name in ("erased.json", "erasure.key"):
+        (fresh.state / name).write_bytes((erased.state / name).read_bytes())
+        (fresh.state / name).chmod(0o600)
+    fresh.refresh()
+    marked = "parquet/meta.release.parquet", "parquet/meta.disclosure.parquet"  # figures that stand from before
+    there, here = fresh.parquet(), erased.parquet()
+    assert {k: v for k, v in there.items() if k not in marked} == {k: v for k, v in here.items() if k not in marked}
+
+
+@pytest.mark.parametrize("failpoint", ["swap-after", "reissue-before"])
+def test_an_erasure_that_is_killed_is_completed_by_the_next_refresh(
+    two_persons: Place, tmp_path: Path, failpoint: str
+) -> None:
+    place = two_persons.copy(tmp_path / "place")
+    ids = tmp_path / "ids.txt"
+    ids.write_text(GONE)
+    assert place.run("erase", CUSTOMERS, str(ids), MEETLAT_FAILPOINT=failpoint).returncode < 0
+    assert "Nothing new" in place.refresh().stdout
+    assert found(place, GONE) == set()
+
+
+def test_nobody_named_and_no_such_source(published: Place, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n  \n")
+    assert "Nobody is named" in published.meetlat("erase", CUSTOMERS, str(ids)).stderr
+    assert "no source elsewhere" in published.meetlat("erase", "elsewhere", str(ids)).stderr
+    ids.write_text("x")
+    assert "no nonsense id" in published.meetlat("erase", CUSTOMERS, str(ids), "--by", "nonsense").stderr
+    assert not (published.state / "erased.json").exists()
+
+
+def test_the_register_tells_nothing_without_its_key(erased: Place) -> None:
+    register = json.loads((erased.state / "erased.json").read_text())
+    (hashes,) = register[CUSTOMERS].values()
+    assert len(hashes) == 2 and not set(hashes) & set(traces(erased, GONE))
+    assert (erased.state / "erasure.key").stat().st_mode & 0o077 == 0

@@ -319,8 +319,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.option.markexpr == "not oracle":
+    if config.option.markexpr.startswith("not oracle"):
         terminalreporter.write_line("Not run: the live comparison with R (needs Rscript); python -m pytest -m oracle")
+        terminalreporter.write_line("Not run: BI clients (docs/bi.md says how); python -m pytest -m clients")
 
 
 @pytest.fixture(autouse=True)

@@ -86,8 +86,12 @@ def code(*modules: str) -> str:
     """Digest of the code of some modules of this package; comments and layout do not count."""
     root = Path(__file__).parent
     files = [f for m in modules for f in (sorted((root / m).glob("*.py")) or [root / f"{m}.py"])]
-    trees = [ast.dump(ast.parse(file.read_bytes())) for file in files]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(map(_tree, files)).encode()).hexdigest()[:32]
+
+
+@functools.cache
+def _tree(file: Path) -> str:
+    return ast.dump(ast.parse(file.read_bytes()))
 
 
 @functools.cache

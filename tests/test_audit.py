@@ -432,6 +432,21 @@ def test_rows_that_break_the_rules(tmp_path: Path, change: dict[str, Any], said:
     assert any(said in finding for finding in about(report, sector="n1", channel="email"))
 
 
+@pytest.mark.parametrize(("width", "told"), [(0.0, True), (0.2, False)])
+def test_an_interval_without_width_tells_of_a_hidden_part(tmp_path: Path, width: float, told: bool) -> None:
+    """Where all organisations say the same, so does the one that is hidden."""
+
+    def spoil(row: dict[str, Any]) -> None:
+        row["n_organisations_band"] = "5-9" if row["conf_status"] == "F" else None
+        if row["sector_code"] == "all" and row["conf_status"] == "F":
+            row["ci_low"], row["ci_high"] = row["value"] - width, row["value"] + width
+
+    truth = [Answers(s, "email", "2011", grades(15)) for s in ("n1", "n2")]
+    hidden = {(s, c, "2011"): ("C", "organisations") for s in ("n1", "n2") for c in ("email", "all")}
+    report = auditing.audit(Outputs(truth, hidden).write(tmp_path, spoil))
+    assert any("so narrow" in finding for finding in about(report, sector="n1", channel="email")) is told
+
+
 def test_figures_that_contradict_each_other_are_a_finding(tmp_path: Path) -> None:
     def spoil(row: dict[str, Any]) -> None:
         if (row["sector_code"], row["channel_code"]) == ("all", "all"):

@@ -12,7 +12,7 @@ import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -192,6 +192,23 @@ def test_a_cell_is_hidden_for_what_is_left_when_the_largest_looks_away() -> None
 
 
 # --- night after night ---------------------------------------------------------------------------
+
+
+def test_an_interval_goes_where_it_would_tell_a_hidden_part() -> None:
+    """All organisations of the whole say the same: the interval of the whole is their difference, none."""
+    few, whole = (
+        Cell(
+            Key("m", "2011", "customer", sector, "all", "q"), "year", dt.date(2011, 1, 1), dt.date(2011, 12, 31),
+            False, "mean", "grade", 1, 10, 1, 7.0, n, n, organisations, ci_low=7.0, ci_high=7.0 + 4 * se, se=se,
+        )
+        for sector, n, organisations, se in (("n1", 20, 2, 0.01), ("all", 100, 12, 0.05))
+    )  # fmt: skip
+    parents = {"n1": "all", "all": None}
+    assert standing.tells_of_parts(whole, [few], parents)
+    assert not standing.tells_of_parts(replace(whole, se=0.25), [few], parents)
+    assert not standing.tells_of_parts(whole, [replace(few, n_answers=3)], parents)
+    assert not standing.tells_of_parts(few, [whole], parents)  # a part bounds nothing of the whole
+    assert not standing.tells_of_parts(whole, [few], {"n1": None})
 
 
 def test_no_newcomer_of_ten_nights_is_known_within_a_grade(tmp_path: Path) -> None:

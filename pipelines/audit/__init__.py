@@ -62,6 +62,7 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     report = Report()
     for output, rows in tables.items():
         report.findings += plain.leaks(output, rows, now.rules, now.measures)
+    report.findings += plain.narrow("public", now.public, now)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         for part in pool.map(lambda task: task(), work):
             report.add(part)

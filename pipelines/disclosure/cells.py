@@ -63,6 +63,7 @@ class Cell:
     detractors_pct: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    se: float | None = None
     p25: float | None = None
     p50: float | None = None
     p75: float | None = None

@@ -8,14 +8,14 @@ length of the scale.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.disclosure import hiding
 from pipelines.disclosure.bounds import Rounding
 from pipelines.disclosure.cells import Cell, Key
 from pipelines.disclosure.columns import FIGURES
 from pipelines.disclosure.hiding import Hidden
-from pipelines.disclosure.rules import Rules
+from pipelines.disclosure.rules import CLOSEST, Rules
 from pipelines.parts import JSON
 
 BANDS = (5, 10, 25, 50, 100, 250, 500, 1000)
@@ -67,6 +67,7 @@ def show(
     known = frozenset(key for key, answers in since.items() if answers < rules.answers_changed)
     hidden = hiding.hide(cells, parents, rules, known=known, secondary=secondary, threads=threads)
     hidden |= {c.key: Hidden("D", "secondary") for c in cells if c.key.family in withheld and c.key not in hidden}
+    parts = [c for c in cells if c.key in hidden]
     shown = Shown()
     rounding = hiding.rounding(rules)
     for cell in cells:
@@ -81,6 +82,8 @@ def show(
             shown.held.append(cell.key)
             shown.ledger.append(_ledger(organisation, cell.key, before))
         else:
+            if tells_of_parts(cell, parts, parents):
+                cell = replace(cell, ci_low=None, ci_high=None)
             figures = rounded(cell, rules, rounding) | {
                 "as_of": min(data_through, cell.period_end),
                 "as_of_release": None,
@@ -88,6 +91,36 @@ def show(
             shown.ledger.append(_ledger(organisation, cell.key, Standing(cell.n_answers, cell.value, figures)))
         shown.rows.append(_row(cell, figures, why))
     return shown
+
+
+def tells_of_parts(cell: Cell, hidden: Iterable[Cell], parents: Mapping[str, str | None]) -> bool:
+    """Whether the interval of a cell bounds the value of a hidden part of it too closely.
+
+    With clusters of n answers, N in all, their values differ from that of the cell by at most se N / n, as each square
+    adds (n / N)^2 of its difference to se^2. One cluster may be the whole of a part. Twice what is needed is asked for,
+    as se may be corrected for few clusters.
+    """
+    if cell.se is None or cell.ci_low is None:
+        return False
+    return any(
+        cell.se * cell.n_answers < CLOSEST * (cell.high - cell.low) * part.n_answers
+        for part in hidden
+        if part.key != cell.key and is_part(part, cell, parents)
+    )
+
+
+def is_part(part: Cell, cell: Cell, parents: Mapping[str, str | None]) -> bool:
+    """Whether the answers behind one cell are among those behind another."""
+    sector: str | None = part.key.sector_code
+    while sector is not None and sector != cell.key.sector_code:
+        sector = parents.get(sector)
+    return (
+        part.key.family == cell.key.family
+        and sector is not None
+        and cell.key.channel_code in ("all", part.key.channel_code)
+        and cell.period_start <= part.period_start
+        and part.period_end <= cell.period_end
+    )
 
 
 def rounded(cell: Cell, rules: Rules, rounding: Rounding) -> dict[str, JSON]:

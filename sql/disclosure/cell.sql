@@ -31,6 +31,7 @@
 -- @column detractors_pct  DOUBLE  | Share of detractors in percent.
 -- @column ci_low          DOUBLE  | Lower end of the 95 % interval.
 -- @column ci_high         DOUBLE  | Upper end of the 95 % interval.
+-- @column se              DOUBLE  | Standard error of value.
 -- @column p25             DOUBLE  | First quartile of the organisations' own estimates; NULL where mart.organisation_percentile has none.
 -- @column p50             DOUBLE  | Median of the organisations' own estimates.
 -- @column p75             DOUBLE  | Third quartile of the organisations' own estimates.
@@ -68,7 +69,7 @@ SELECT
     coalesce(holder.second, 0)::DOUBLE / 1e6 AS held_second,
     domain.n_respondents - holder.most AS n_left,
     domain.promoter_share AS promoters_pct, domain.detractor_share AS detractors_pct,
-    domain.ci_low, domain.ci_high,
+    domain.ci_low, domain.ci_high, domain.se,
     quartile.p25, quartile.p50, quartile.p75, quartile.n_organisations AS n_ranked,
     domain.obs_status, domain.provenance
 FROM estimate.domain AS domain

@@ -5,7 +5,7 @@
 -- @grain  monitor_code, period_code, audience_code, organisation_code, channel_code, measure_code
 -- @column organisation_code VARCHAR | Organisation.
 -- @column sector_code       VARCHAR | Its sector at the end of the period.
--- @columns disclosure.cell except sector_code, n_organisations, held_largest, held_second, n_left, p25, p50, p75, n_ranked
+-- @columns disclosure.cell except sector_code, n_organisations, held_largest, held_second, n_left, p25, p50, p75, n_ranked, se
 
 WITH own AS (
     SELECT

@@ -36,6 +36,7 @@ def main() -> None:
     two.add_argument("--runs", type=int, default=4_000, help="surveys per design")
     three = which.add_parser("marts", help="every model after the cube, of the shipped exports")
     three.add_argument("--cells", type=int, help="of a made-up cube of about so many cells instead")
+    three.add_argument("--shape", choices=list(marts.SHAPES), default="monitor", help="of the made-up cube")
     three.add_argument("--repeats", type=int, default=1)
     three.add_argument("--memory", help="as MEETLAT_MEMORY, such as 2GiB")
     three.add_argument("--cache", type=Path, default=CACHE)
@@ -48,10 +49,10 @@ def main() -> None:
         print(coverage.table(coverage.run(asked.runs)))
         return
     if asked.which == "marts":
-        with marts.made_up(asked.cells) if asked.cells else marts.shipped(asked.cache) as folder:
+        with marts.made_up(asked.cells, asked.shape) if asked.cells else marts.shipped(asked.cache) as folder:
             done = [marts.run(folder, asked.memory) for _ in range(asked.repeats)]
         limit = f"; at most {asked.memory} for the engine" if asked.memory else ""
-        cube = f"a cube of {asked.cells:,} cells" if asked.cells else "the shipped exports"
+        cube = f"a cube of {asked.cells:,} cells, shape {asked.shape}" if asked.cells else "the shipped exports"
         print(f"{cube}{limit}; {measure.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}\n")
         print(marts.table(done))
         return

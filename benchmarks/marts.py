@@ -21,14 +21,22 @@ import pyarrow as pa
 from benchmarks import cubes, measure
 from benchmarks.measure import Measured
 from pipelines import models, plan, refresh, settings
-from pipelines.models import Model
 from pipelines.plan import Build
 
 FIRST, MONTHS = dt.date(2023, 1, 1), 24
 CHANNELS = ("app", "chat", "email", "letter", "phone", "physical", "social_media", "website")
 SECTORS = {"public": ("cities", "provinces"), "market": ("banks", "insurers", "retail", "telecom")}
-SCORES = 10
 SEED = 20110930
+SHAPES = {  # measures, each with the answers that are given to it
+    "monitor": {"recommend": range(11), "satisfaction": range(10, 101), "ease": range(1, 6)},
+    "organisations": {"grade": range(1, 11)},
+}
+MEASURES: dict[str, dict[str, object]] = {
+    "recommend": {"statistic": "nps", "unit": "points", "decimals": 0, "scale_min": 0, "scale_max": 10},
+    "satisfaction": {"statistic": "mean", "unit": "grade", "decimals": 1, "scale_min": 1, "scale_max": 10},
+    "ease": {"statistic": "mean", "unit": "grade", "decimals": 0, "scale_min": 1, "scale_max": 5},
+    "grade": {"statistic": "mean", "unit": "grade", "decimals": 0, "scale_min": 1, "scale_max": 10},
+}
 
 Results = dict[str, Measured]  # by model, and for all of them together under ALL
 ALL = "all models"
@@ -51,11 +59,16 @@ def shipped(cache: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def made_up(cells: int) -> Iterator[Path]:
-    """The tables around a cube of about so many cells: organisations in sectors, each in every month and channel."""
-    organisations = max(1, cells // (MONTHS * len(CHANNELS) * SCORES))
+def made_up(cells: int, shape: str = "monitor") -> Iterator[Path]:
+    """The tables around a cube of about so many cells: organisations in sectors, each in every month and channel.
+
+    The shape says how many measures and answers there are, and with that how many organisations: of 8 million cells
+    389 in the shape of a monitor, 4,166 in the other.
+    """
+    answers = sum(len(values) for values in SHAPES[shape].values())
+    organisations = max(1, cells // (MONTHS * len(CHANNELS) * answers))
     with tempfile.TemporaryDirectory() as temporary:
-        rows = {"cube.score_counts": cube(organisations), **dimensions(organisations)}
+        rows = {"cube.score_counts": cube(organisations, shape), **dimensions(organisations, shape)}
         with _told(cubes.write(Path(temporary), rows)) as folder:
             yield folder
 
@@ -72,11 +85,14 @@ def months() -> list[dt.date]:
     return [dt.date(FIRST.year + month // 12, month % 12 + 1, 1) for month in range(MONTHS)]
 
 
-def cube(organisations: int) -> pa.Table:
-    """cube.score_counts: every organisation, month, channel and grade from 1 to 10."""
+def cube(organisations: int, shape: str = "monitor") -> pa.Table:
+    """cube.score_counts: every organisation, month, channel, measure and answer."""
     rng = np.random.default_rng(SEED)
-    rows = organisations * MONTHS * len(CHANNELS) * SCORES
-    place = np.arange(rows)
+    measures = list(SHAPES[shape])
+    values = np.concatenate([SHAPES[shape][measure] for measure in measures])
+    measure = np.repeat(np.arange(len(measures)), [len(SHAPES[shape][each]) for each in measures])
+    rows = organisations * MONTHS * len(CHANNELS) * len(values)
+    cell, place = np.divmod(np.arange(rows), len(values))
 
     def code(names: list[str], index: np.ndarray) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(index, pa.int32()), pa.array(names, pa.string()))
@@ -89,20 +105,16 @@ def cube(organisations: int) -> pa.Table:
         {
             "source_code": same("survey"),
             "wave_code": same(None),
-            "time_cell_code": code(
-                [f"{month:%Y-%m}" for month in months()], place // (SCORES * len(CHANNELS)) % MONTHS
-            ),
+            "time_cell_code": code([f"{month:%Y-%m}" for month in months()], cell // len(CHANNELS) % MONTHS),
             "country_code": same("NL"),
-            "organisation_code": code(
-                [f"o{k:06}" for k in range(organisations)], place // (SCORES * len(CHANNELS) * MONTHS)
-            ),
+            "organisation_code": code([f"o{k:06}" for k in range(organisations)], cell // (len(CHANNELS) * MONTHS)),
             "sector_code": same(None),
             "segment_code": same(None),
             "audience_code": same("customer"),
-            "channel_code": code(list(CHANNELS), place // SCORES % len(CHANNELS)),
-            "measure_code": same("grade"),
+            "channel_code": code(list(CHANNELS), cell % len(CHANNELS)),
+            "measure_code": code(measures, measure[place]),
             "question_version": pa.repeat(pa.scalar(1, pa.int32()), rows),
-            "value": pa.array(place % SCORES + 1, pa.int32()),
+            "value": pa.array(values[place], pa.int32()),
             "missing_reason": same(None),
             "n": pa.array(n, pa.int64()),
             "sum_w": pa.array(n * 1_000_000, pa.int64()),
@@ -111,7 +123,7 @@ def cube(organisations: int) -> pa.Table:
     )
 
 
-def dimensions(organisations: int) -> dict[str, list[dict[str, object]]]:
+def dimensions(organisations: int, shape: str = "monitor") -> dict[str, list[dict[str, object]]]:
     """The rows of the dimensions that the models read; columns that they do not read stay empty."""
     leaves = [leaf for group in SECTORS.values() for leaf in group]
     return {
@@ -120,8 +132,7 @@ def dimensions(organisations: int) -> dict[str, list[dict[str, object]]]:
              "sampling_unit": "organisation", "provenance": "synthetic"},
         ],
         "core.dim_measure": [
-            {"measure_code": "grade", "statistic": "mean", "unit": "grade", "decimals": 0,
-             "direction": "higher_is_better", "scale_min": 1, "scale_max": 10},
+            {"measure_code": measure, "direction": "higher_is_better", **MEASURES[measure]} for measure in SHAPES[shape]
         ],
         "core.dim_monitor": [{"monitor_code": "monitor"}],
         "core.dim_audience": [{"audience_code": "customer"}],
@@ -180,22 +191,22 @@ def here(folder: Path, memory: str | None = None) -> Results:
     files = {
         name: [Path(file) for file in each] for name, each in json.loads((folder / "files.json").read_text()).items()
     }
-    after = cubes.after_the_cube(models.load(given.sql))
+    after = {model.name: model for model in cubes.after_the_cube(models.load(given.sql))}
     import scipy.special  # noqa: F401  # importing is not counted
 
     results: Results = {}
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
 
-        def make(model: Model) -> int:
-            made = Path(temporary) / model.name
+        def make(name: str) -> int:
+            made = Path(temporary) / name
             made.mkdir()
-            facts = models.run(given, model, {upstream: files[upstream] for upstream in model.upstreams}, made)
-            files[model.name] = [made / "data.parquet"]
+            facts = models.run(given, after[name], {u: files[u] for u in after[name].upstreams}, made)
+            files[name] = [made / "data.parquet"]
             return int(facts["rows"])
 
         def every() -> int:
-            for model in after:
-                results[model.name] = measure.here(lambda model=model: make(model))  # type: ignore[misc]
+            for name in after:
+                results[name] = measure.here(lambda name=name: make(name))  # type: ignore[misc]
             return sum(measured.rows for measured in results.values())
 
         results[ALL] = measure.here(every)

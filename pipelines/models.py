@@ -9,6 +9,7 @@ What parts it reads, and whether it need run at all, is decided by `plan.py`.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -251,15 +252,21 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
         estimates.register(con, model.query)
         weighting.register(con, model.query)
         try:
-            _agree(con, model)
             casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
+            undeclared = f"* EXCLUDE ({', '.join(c.name for c in model.columns)})"  # none, or the header lacks them
             order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
-            rows = engine.write_parquet(con, f"SELECT {casts} FROM ({model.query}){order}", file)
+            rows = engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}){order}", file)
+            con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
+            if len(con.execute("DESCRIBE made").fetchall()) > len(model.columns):
+                _agree(con, model)
+        except duckdb.BinderException as error:
+            with suppress(duckdb.Error):
+                _agree(con, model)
+            raise MeetlatError(f"{model.path}: {error}") from None
         except duckdb.Error as error:
             sentence = _refused(error) or of_the_machine(error, folder) or f"{model.path}: {error}"
             raise MeetlatError(sentence) from None
-        con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
-        results = [_grain(con, model), *_outcomes(con, model)]
+        results = _outcomes(con, model)
     if not all(r["passed"] or r["warns"] for r in results):
         raise CheckFailed(model, results)
     return {"rows": rows, "checks": results}
@@ -281,25 +288,27 @@ def _agree(con: duckdb.DuckDBPyConnection, model: Model) -> None:
         )
 
 
-def _grain(con: duckdb.DuckDBPyConnection, model: Model) -> JSON:
-    keys = ", ".join(model.order)
-    (row,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)").fetchall()
-    check = Check("grain", keys, f"one row per {', '.join(model.grain)}")
-    return _result(check, row[0] == 0, f"{row[0]} keys stand more than once")
-
-
 def _outcomes(con: duckdb.DuckDBPyConnection, model: Model) -> list[JSON]:
-    """The checks in the order of the header. The conditions are counted in one pass over the table."""
+    """The grain, then the checks in the order of the header. All but references are counted in one pass over the table.
+
+    Where the hashes of the keys all differ, so do the keys; where not, the keys are counted themselves.
+    """
     conditions = [check for check in model.checks if not check.upstream]
-    counted = ", ".join(f"count(*) FILTER (({check.condition}) IS NOT TRUE)" for check in conditions)
-    (row,) = con.execute(f"SELECT {counted} FROM made").fetchall() if conditions else [()]
-    wrong = iter(row)
+    counted = "".join(f", count(*) FILTER (({check.condition}) IS NOT TRUE)" for check in conditions)
+    keys = ", ".join(model.order)
+    ((unlike, *wrong),) = con.execute(f"SELECT count(*) - count(DISTINCT hash({keys})){counted} FROM made").fetchall()
+    if unlike:
+        twice = f"SELECT count(*) FROM (SELECT 1 FROM made GROUP BY {keys} HAVING count(*) > 1)"
+        ((unlike,),) = con.execute(twice).fetchall()
+    grain = Check("grain", keys, f"one row per {', '.join(model.grain)}")
+    rows = iter(wrong)
 
     def met(check: Check) -> JSON:
-        n = next(wrong)
+        n = next(rows)
         return _result(check, n == 0, f"{n} rows are not so")
 
-    return [_known(con, check) if check.upstream else met(check) for check in model.checks]
+    first = _result(grain, unlike == 0, f"{unlike} keys stand more than once")
+    return [first, *(_known(con, check) if check.upstream else met(check) for check in model.checks)]
 
 
 def _known(con: duckdb.DuckDBPyConnection, check: Check) -> JSON:

@@ -41,21 +41,20 @@
 
 WITH holder AS (
     SELECT
-        monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
-        max(sum_w) AS largest,
+        domain, max(sum_w) AS largest,
         sum(sum_w) FILTER (place = 2) AS second,
         max(n_respondents) AS most
     FROM (
         SELECT
             *,
             row_number() OVER (
-                PARTITION BY monitor_code, period_code, audience_code, sector_code, channel_code, measure_code
+                PARTITION BY domain
                 ORDER BY sum_w DESC, organisation_code
             ) AS place
         FROM estimate.domain_organisation
-        WHERE organisation_code IS NOT NULL AND n_answers > 0
+        WHERE organisation_code IS NOT NULL
     )
-    GROUP BY ALL
+    GROUP BY domain
 )
 SELECT
     domain.monitor_code, domain.period_code, domain.audience_code, domain.sector_code, domain.channel_code, domain.measure_code,
@@ -74,7 +73,8 @@ SELECT
     domain.obs_status, domain.provenance
 FROM estimate.domain AS domain
 JOIN core.dim_measure AS measure USING (measure_code)
-LEFT JOIN holder USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+LEFT JOIN holder ON holder.domain = key.same_as
 LEFT JOIN mart.organisation_percentile AS quartile
     USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
 WHERE domain.n_answers > 0

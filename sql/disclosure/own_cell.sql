@@ -9,11 +9,12 @@
 
 WITH own AS (
     SELECT
-        part.*, source.provenance,
+        part.*, key.* EXCLUDE (domain), source.provenance,
         measure.statistic, measure.unit, measure.decimals, measure.scale_min, measure.scale_max,
         CASE measure.statistic WHEN 'mean' THEN pow(10, measure.decimals) ELSE 1 END AS step,
         part.sum_wy::DOUBLE / part.sum_w::DOUBLE AS r
     FROM estimate.domain_organisation AS part
+    JOIN estimate.domain_key AS key ON key.same_as = part.domain
     JOIN (
         SELECT monitor_code, audience_code, max(provenance) AS provenance
         FROM core.dim_source
@@ -21,7 +22,7 @@ WITH own AS (
         GROUP BY ALL
     ) AS source USING (monitor_code, audience_code)
     JOIN core.dim_measure AS measure USING (measure_code)
-    WHERE part.sector_code = 'all' AND part.organisation_code IS NOT NULL AND part.sum_w > 0
+    WHERE key.sector_code = 'all' AND part.organisation_code IS NOT NULL
 ),
 spread AS (
     SELECT

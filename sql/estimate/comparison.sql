@@ -39,18 +39,18 @@ WITH pair AS MATERIALIZED (SELECT *, row_number() OVER () AS pair FROM estimate.
 -- Two numbers as one, domain and organisation in member, span and organisation in drawn: there is one order only in
 -- which they can be joined, and it is the one that has few rows on the way.
 organisation AS MATERIALIZED (
-    SELECT organisation_code, row_number() OVER () AS organisation
-    FROM (SELECT DISTINCT coalesce(organisation_code, '') AS organisation_code FROM estimate.domain_organisation)
+    SELECT coalesce(organisation_code, '') AS organisation_code, organisation
+    FROM estimate.domain_organisation AS part
+    SEMI JOIN estimate.domain_key AS key ON key.whole = part.domain
+    GROUP BY ALL
 ),
 member AS MATERIALIZED (
     SELECT
-        d.domain, organisation.organisation, d.domain * 1000000 + organisation.organisation AS seat, part.n_answers,
+        d.domain, part.organisation, d.domain::BIGINT * 1000000 + part.organisation AS seat, part.n_answers,
         part.sum_w::HUGEINT AS w, part.sum_wy::HUGEINT AS t
     FROM estimate.domain_organisation AS part
-    JOIN estimate.domain_sum AS d
-        USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
-    JOIN organisation ON organisation.organisation_code = coalesce(part.organisation_code, '')
-    WHERE part.sum_w > 0 AND d.domain IN (SELECT unnest([a, b]) FROM pair WHERE by_organisation)
+    JOIN estimate.domain_key AS d ON d.same_as = part.domain
+    WHERE d.domain IN (SELECT unnest([a, b]) FROM pair WHERE by_organisation)
 ),
 
 -- the sample of organisations behind a pair: of one period or of two; an organisation is in its stratum of the later
@@ -116,13 +116,24 @@ both_sides AS MATERIALIZED (
     SELECT
         s.pair, s.span, s.kind, coalesce(drawn.stratum_code, 'all') AS stratum_code,
         count(*) AS n, count(*) FILTER (y.n_answers > x.n_answers) AS n_beyond,
-        sum(x.w * y.w) AS ww, sum(x.w * y.t) AS wt, sum(x.t * y.w) AS tw, sum(x.t * y.t) AS tt,
+        sum(x.w * y.w) AS ww, sum(x.w * y.t) AS wt, sum(x.t * y.w) AS tw, sum(x.t * y.t) AS tt
+    FROM sampled AS s
+    JOIN member AS x ON x.domain = s.a
+    JOIN member AS y ON y.seat = s.b * 1000000 + x.organisation
+    LEFT JOIN drawn ON drawn.seat = CASE WHEN s.is_stratified THEN s.span * 1000000 + x.organisation END
+    GROUP BY ALL
+),
+-- of two periods, what those who are in both hold in each
+matched AS (
+    SELECT
+        s.pair, coalesce(drawn.stratum_code, 'all') AS stratum_code,
         sum(x.w) AS a_w, sum(x.t) AS a_t, sum(x.w * x.w) AS a_ww, sum(x.w * x.t) AS a_wt, sum(x.t * x.t) AS a_tt,
         sum(y.w) AS b_w, sum(y.t) AS b_t, sum(y.w * y.w) AS b_ww, sum(y.w * y.t) AS b_wt, sum(y.t * y.t) AS b_tt
     FROM sampled AS s
     JOIN member AS x ON x.domain = s.a
     JOIN member AS y ON y.seat = s.b * 1000000 + x.organisation
     LEFT JOIN drawn ON drawn.seat = CASE WHEN s.is_stratified THEN s.span * 1000000 + x.organisation END
+    WHERE s.kind = 'period'
     GROUP BY ALL
 ),
 
@@ -175,9 +186,9 @@ piece AS (
     SELECT
         pair, 'matched', stratum_code, stratum.m, stratum.f,
         n, a_w, a_t, a_ww, a_wt, a_tt, n, b_w, b_t, b_ww, b_wt, b_tt, n, 0, ww, wt, tw, tt
-    FROM both_sides
+    FROM matched
+    JOIN both_sides USING (pair, stratum_code)
     JOIN stratum USING (span, stratum_code)
-    WHERE kind = 'period'
     UNION ALL
     SELECT
         pair, 'person', NULL, g, 0,

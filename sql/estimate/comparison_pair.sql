@@ -24,10 +24,11 @@ WITH frame AS (
     FROM core.dim_source
     GROUP BY monitor_code, audience_code
 ),
+answered AS (SELECT * FROM estimate.domain_sum WHERE n_answers > 0),
 held AS (
     -- the periods that have answers
     SELECT DISTINCT d.monitor_code, d.audience_code, period.*
-    FROM estimate.domain_sum AS d
+    FROM answered AS d
     JOIN core.dim_period AS period USING (period_code)
     WHERE d.sector_code = 'all' AND d.channel_code = 'all'
 ),
@@ -62,24 +63,24 @@ listed AS (
     SELECT
         a.domain AS a, b.domain AS b, 'period' AS kind, before.comparison, monitor_code, audience_code, measure_code,
         a.period_code, b.period_code AS other_period, sector_code, channel_code, channel_code AS other_channel
-    FROM estimate.domain_sum AS a
+    FROM answered AS a
     JOIN before USING (monitor_code, audience_code, period_code)
-    JOIN estimate.domain_sum AS b USING (monitor_code, audience_code, measure_code, sector_code, channel_code)
+    JOIN answered AS b USING (monitor_code, audience_code, measure_code, sector_code, channel_code)
     WHERE b.period_code = before.other_period
     UNION ALL
     SELECT
         a.domain, b.domain, 'channel', 'channel', monitor_code, audience_code, measure_code,
         period_code, period_code, sector_code, a.channel_code, b.channel_code
-    FROM estimate.domain_sum AS a
-    JOIN estimate.domain_sum AS b USING (monitor_code, audience_code, measure_code, period_code, sector_code)
+    FROM answered AS a
+    JOIN answered AS b USING (monitor_code, audience_code, measure_code, period_code, sector_code)
     WHERE a.channel_code < b.channel_code
       AND a.channel_code NOT IN ('all', 'not_applicable') AND b.channel_code NOT IN ('all', 'not_applicable')
     UNION ALL
     SELECT
         a.domain, b.domain, 'sector', 'sector', monitor_code, audience_code, measure_code,
         period_code, period_code, a.sector_code, channel_code, channel_code
-    FROM estimate.domain_sum AS a
-    JOIN estimate.domain_sum AS b USING (monitor_code, audience_code, measure_code, period_code, channel_code)
+    FROM answered AS a
+    JOIN answered AS b USING (monitor_code, audience_code, measure_code, period_code, channel_code)
     WHERE a.sector_code <> 'all' AND b.sector_code = 'all' AND a.w < b.w
 )
 SELECT listed.*, frame.by_organisation, frame.is_stratified

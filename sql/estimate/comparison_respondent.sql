@@ -131,10 +131,14 @@ place AS MATERIALIZED (
     SELECT *, row_number() OVER () AS place
     FROM (SELECT DISTINCT * EXCLUDE (sort, other) FROM placed)
 ),
-counts_in AS MATERIALIZED (
-    SELECT place.place, a, b
+in_time AS MATERIALIZED (
+    SELECT place.*, period_code, other_period
     FROM place
     JOIN times USING (monitor_code, audience_code, kind, time_cell_code, wave_code, other_cell, other_wave)
+),
+counts_in AS MATERIALIZED (
+    SELECT in_time.place, a, b
+    FROM in_time
     JOIN estimate.comparison_pair AS pair
         USING (
             monitor_code, audience_code, measure_code, kind, sector_code, channel_code, other_channel,

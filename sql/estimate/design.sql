@@ -21,13 +21,14 @@ WITH frame AS (
 ),
 member AS (
     SELECT DISTINCT
-        part.monitor_code, part.period_code, part.audience_code, part.organisation_code,
+        key.monitor_code, key.period_code, key.audience_code, part.organisation_code,
         CASE frame.strata
             WHEN 'sector' THEN organisation.sector_code
             WHEN 'size_class' THEN organisation.size_class
             ELSE 'all'
         END AS stratum_code
     FROM estimate.domain_organisation AS part
+    JOIN estimate.domain_key AS key ON key.same_as = part.domain
     JOIN frame USING (monitor_code, audience_code)
     JOIN core.dim_period AS period USING (period_code)
     LEFT JOIN core.dim_organisation AS organisation
@@ -35,7 +36,7 @@ member AS (
         AND organisation.organisation_code = part.organisation_code
         AND organisation.valid_from <= period.period_end
         AND (organisation.valid_before IS NULL OR organisation.valid_before > period.period_end)
-    WHERE part.sector_code = 'all' AND part.channel_code = 'all' AND part.n_answers > 0
+    WHERE key.same_as = key.whole
 ),
 counted AS (
     SELECT *, count(*) OVER (PARTITION BY monitor_code, period_code, audience_code, stratum_code) AS n_stratum

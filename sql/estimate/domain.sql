@@ -79,105 +79,76 @@ WITH frame AS (
     FROM core.dim_source
     GROUP BY monitor_code, audience_code
 ),
-contribution AS (
-    -- periods that hold the same answers are computed once
-    SELECT part.*
-    FROM estimate.domain_organisation AS part
-    SEMI JOIN estimate.period_twin AS twin
-        ON twin.monitor_code = part.monitor_code AND twin.audience_code = part.audience_code
-            AND twin.same_as_code = part.period_code
-),
-summed AS (
-    SELECT
-        monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
-        sum(n_answers) AS n_answers, sum(n_dont_know) AS n_dont_know, sum(n_blank) AS n_blank,
-        sum(n_respondents) - sum(n_elsewhere) AS n_respondents, sum(n_elsewhere) AS n_elsewhere,
-        sum(n_promoters) AS n_promoters, sum(n_detractors) AS n_detractors,
-        sum(sum_w_promoters)::DOUBLE AS w_promoters, sum(sum_w_detractors)::DOUBLE AS w_detractors,
-        count(*) FILTER (n_answers > 0) AS n_organisations,
-        sum(sum_w)::HUGEINT AS w, sum(sum_wy)::HUGEINT AS t, sum(sum_wyy)::HUGEINT AS wyy, sum(sum_w2)::DOUBLE * 1000 AS w2,
-        -- squares of what each respondent holds: within an organisation, and over all of them
-        sum(sum_ww)::HUGEINT AS ww, sum(sum_wt)::HUGEINT AS wt, sum(sum_tt)::HUGEINT AS tt,
-        sum(cross_ww)::HUGEINT AS cross_ww, sum(cross_wt)::HUGEINT AS cross_wt, sum(cross_tt)::HUGEINT AS cross_tt,
-        max(sum_w)::DOUBLE AS largest_w,
-        sum(sum_wy::DOUBLE / sum_w::DOUBLE ORDER BY organisation_code) FILTER (sum_w > 0)
-            / count(*) FILTER (sum_w > 0) AS r_equal
-    FROM contribution
-    GROUP BY ALL
-),
+-- c: the whole score next to R, and d = R - c. Squares are taken about c in whole numbers first: sum (y - R)^2 of
+-- answers that are all alike is then 0, and not what is left when large numbers cancel. Periods that hold the same
+-- answers are computed once
 total AS (
-    -- c: the whole score next to R, and d = R - c. Squares are taken about c in whole numbers first: sum (y - R)^2 of
-    -- answers that are all alike is then 0, and not what is left when large numbers cancel
     SELECT
-        *, row_number() OVER () AS domain,
+        * REPLACE (
+            w::HUGEINT AS w, t::HUGEINT AS t, wyy::HUGEINT AS wyy, 1000 * w2::DOUBLE AS w2,
+            w_promoters::DOUBLE AS w_promoters, w_detractors::DOUBLE AS w_detractors
+        ),
+        n_within - n_respondents AS n_elsewhere,
+        within_ww::HUGEINT AS ww, within_wt::HUGEINT AS wt, within_tt::HUGEINT AS tt,
+        (person_ww - within_ww)::HUGEINT AS cross_ww, (person_wt - within_wt)::HUGEINT AS cross_wt,
+        (person_tt - within_tt)::HUGEINT AS cross_tt,
         CASE WHEN w > 0 THEN round(t::DOUBLE / w::DOUBLE)::HUGEINT ELSE 0 END AS c,
-        CASE WHEN w > 0 THEN (t - c * w)::DOUBLE / w::DOUBLE END AS d
-    FROM summed
+        CASE WHEN w > 0 THEN (t::HUGEINT - c * w::HUGEINT)::DOUBLE / w::DOUBLE END AS d
+    FROM estimate.domain_sum
+    WHERE domain = same_as
 ),
-whole AS (
-    -- everybody who answered the measure: the sample of respondents that a domain is a part of
-    SELECT monitor_code, period_code, audience_code, measure_code, n_respondents AS g, n_respondents + n_elsewhere AS g_within
+-- What no |z_i|, S_i and q_i = h_i^2 / (1 - h_i) exceeds, h_i being W_i / W: exact_sum adds fractions in parts of that.
+scaled AS (
+    SELECT
+        domain, w, t, c, d, mean_r, whole, most_r - least_r + 1e-9 * (1 + abs(most_r) + abs(least_r)) AS most_z,
+        4 * (tt::DOUBLE + ((abs(c) + 1) * (abs(c) + 1) * ww)::DOUBLE) / w::DOUBLE / w::DOUBLE AS most_s,
+        least(largest_w::DOUBLE / w::DOUBLE, 1 - pow(2, -53)) AS largest_h,
+        largest_h * largest_h / (1 - largest_h) AS most_q
     FROM total
-    WHERE sector_code = 'all' AND channel_code = 'all'
+    WHERE w > 0
 ),
 everywhere AS (
-    -- n_i: all respondents of the organisation who answered the measure; and its place in the design
+    -- n_i: all respondents of the organisation who answered the measure; and its place in the design. Two numbers as
+    -- one, so that there is one order only in which it can be joined
     SELECT
-        part.monitor_code, part.period_code, part.audience_code, part.measure_code,
-        coalesce(part.organisation_code, '') AS code, part.n_respondents,
+        part.domain::BIGINT << 32 | part.organisation AS seat, part.n_respondents,
         design.stratum_code, design.n_stratum, design.sampled_share
-    FROM contribution AS part
+    FROM estimate.domain_organisation AS part
+    JOIN estimate.domain_key AS key USING (domain)
     LEFT JOIN estimate.design AS design
-        ON design.monitor_code = part.monitor_code AND design.period_code = part.period_code
-        AND design.audience_code = part.audience_code
+        ON design.monitor_code = key.monitor_code AND design.period_code = key.period_code
+        AND design.audience_code = key.audience_code
         AND coalesce(design.organisation_code, '') = coalesce(part.organisation_code, '')
-    WHERE part.sector_code = 'all' AND part.channel_code = 'all'
+    WHERE key.domain = key.whole
 ),
 part AS (
-    -- W_i, z_i and S_i = sum_k z_k^2 of each organisation; the differences are exact before they are divided
+    -- z_i and S_i = sum_k z_k^2 of each organisation; the differences are exact before they are divided
     SELECT
-        total.domain, part.organisation_code, part.sum_w::DOUBLE AS w,
-        part.sum_w::DOUBLE / total.w::DOUBLE AS h,
-        (part.sum_wy::HUGEINT * total.w - total.t * part.sum_w::HUGEINT)::DOUBLE / total.w::DOUBLE / total.w::DOUBLE AS z,
+        domain, most_z, most_s, most_q, part.sum_w::DOUBLE / w::DOUBLE AS h,
+        nullif(1 - h, 0) AS left_over, h * h / left_over AS q,
+        (part.sum_wy * w - t * part.sum_w)::DOUBLE / w::DOUBLE / w::DOUBLE AS z,
         greatest(
             (part.sum_tt::HUGEINT - 2 * c * part.sum_wt::HUGEINT + c * c * part.sum_ww::HUGEINT)::DOUBLE
             - 2 * d * (part.sum_wt::HUGEINT - c * part.sum_ww::HUGEINT)::DOUBLE + d * d * part.sum_ww::DOUBLE, 0
-        ) / total.w::DOUBLE / total.w::DOUBLE AS s,
-        CASE WHEN part.sum_w > 0 THEN part.sum_wy::DOUBLE / part.sum_w::DOUBLE - total.r_equal END AS off_equal,
-        everywhere.n_respondents AS n_everywhere,
-        everywhere.stratum_code, everywhere.n_stratum, everywhere.sampled_share
-    FROM contribution AS part
-    JOIN total USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
-    JOIN everywhere
-        ON everywhere.monitor_code = part.monitor_code AND everywhere.period_code = part.period_code
-        AND everywhere.audience_code = part.audience_code AND everywhere.measure_code = part.measure_code
-        AND everywhere.code = coalesce(part.organisation_code, '')
-    WHERE total.w > 0 AND part.n_answers > 0
-),
--- sums of fractions depend on their order: the organisations of a stratum are listed in a fixed one
-listed AS (
-    SELECT
-        domain, stratum_code, any_value(n_stratum) AS m, any_value(sampled_share) AS f,
-        list({'w': w, 'h': h, 'z': z, 's': s, 'off': off_equal, 'n': n_everywhere} ORDER BY organisation_code) AS parts
-    FROM part
-    GROUP BY domain, stratum_code
+        ) / w::DOUBLE / w::DOUBLE AS s,
+        part.sum_wy / part.sum_w - mean_r AS off,
+        everywhere.n_respondents AS n, everywhere.stratum_code, everywhere.n_stratum, everywhere.sampled_share
+    FROM estimate.domain_organisation AS part
+    JOIN scaled USING (domain)
+    JOIN everywhere ON everywhere.seat = scaled.whole::BIGINT << 32 | part.organisation
 ),
 stratum AS (
     SELECT
-        domain, stratum_code, m, f,
-        list_sum([p.z for p in parts]) AS sum_z, list_sum([p.z * p.z for p in parts]) AS sum_zz,
-        list_sum([p.w * p.w for p in parts]) AS sum_ww,
-        -- CR2: squares over 1 - h_i; and for its degrees of freedom sum h_i^2, sum q_i, sum q_i^2 with q_i = h_i^2 / (1 - h_i)
-        list_sum([p.z * p.z / (1 - p.h) for p in parts if p.h < 1]) AS sum_zz_cr2,
-        list_sum([p.h * p.h for p in parts]) AS sum_hh,
-        list_sum([p.h * p.h / (1 - p.h) for p in parts if p.h < 1]) AS sum_q,
-        list_sum([(p.h * p.h / (1 - p.h)) ** 2 for p in parts if p.h < 1]) AS sum_qq,
-        list_sum([p.off * p.off for p in parts]) AS sum_off,
+        domain, stratum_code, any_value(n_stratum) AS m, any_value(sampled_share) AS f,
+        exact_sum(z, most_z) AS sum_z, exact_sum(z * z, most_z * most_z) AS sum_zz,
+        -- CR2: squares over 1 - h_i; and for its degrees of freedom sum q_i and sum q_i^2
+        exact_sum(z * z / left_over, most_z * most_z) AS sum_zz_cr2,
+        exact_sum(q, most_q) AS sum_q, exact_sum(q * q, most_q * most_q) AS sum_qq,
+        exact_sum(off * off, most_z * most_z) AS sum_off,
         -- participants: an organisation of one respondent is centred at 0, the mean of all z_k
-        list_sum([
-            CASE WHEN p.n > 1 THEN p.n / (p.n - 1.0) * greatest(p.s - p.z * p.z / p.n, 0) ELSE p.s END for p in parts
-        ]) AS v_participants
-    FROM listed
+        exact_sum(CASE WHEN n > 1 THEN n / (n - 1.0) * greatest(s - z * z / n, 0) ELSE s END, most_s) AS v_participants
+    FROM part
+    GROUP BY domain, stratum_code
 ),
 spread AS (
     SELECT
@@ -188,10 +159,9 @@ spread AS (
             ORDER BY stratum_code
         ) AS v_organisations,
         sum(v_participants ORDER BY stratum_code) AS v_participants,
-        sum(sum_ww ORDER BY stratum_code) AS sum_ww,
         sum(sum_off ORDER BY stratum_code) AS sum_off,
-        max((1 - f) * sum_zz_cr2) AS v_cr2,
-        max(1 / (sum_hh + sum_q * sum_q - sum_qq)) AS df_cr2  -- of use where there is one stratum only
+        -- of use where there is one stratum only
+        max((1 - f) * sum_zz_cr2) AS v_cr2, max(sum_q) AS sum_q, max(sum_qq) AS sum_qq
     FROM stratum
     GROUP BY domain
 ),
@@ -201,15 +171,16 @@ joined AS (
         frame.sampling_unit, frame.strata, frame.provenance, measure.statistic, measure.unit, measure.scale_conversion,
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_max ELSE measure.scale_min END AS scale_worst,
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_min ELSE measure.scale_max END AS scale_best,
-        whole.g, whole.g_within,
+        whole.n_respondents AS g, whole.n_within AS g_within,
+        1 / (total.organisation_ww::DOUBLE / total.w::DOUBLE / total.w::DOUBLE + sum_q * sum_q - sum_qq) AS df_cr2,
         CASE measure.statistic WHEN 'mean' THEN pow(10, measure.decimals) ELSE 1 END AS step,
         CASE WHEN total.w > 0 THEN total.t::DOUBLE / total.w::DOUBLE END AS r,
         frame.sampling_unit = 'organisation' AS by_organisation
     FROM total
-    JOIN frame USING (monitor_code, audience_code)
-    JOIN core.dim_measure AS measure USING (measure_code)
-    JOIN whole USING (monitor_code, period_code, audience_code, measure_code)
-    LEFT JOIN spread USING (domain)
+    JOIN frame ON frame.monitor_code = total.monitor_code AND frame.audience_code = total.audience_code
+    JOIN core.dim_measure AS measure ON measure.measure_code = total.measure_code
+    JOIN total AS whole ON whole.domain = total.whole
+    LEFT JOIN spread ON spread.domain = total.domain
 ),
 clustered AS (
     SELECT
@@ -262,13 +233,13 @@ estimated AS (
             THEN n_respondents + n_elsewhere - n_organisations
             WHEN NOT by_organisation AND n_respondents > 1 THEN n_respondents - 1
         END AS df_participants,
-        CASE WHEN by_organisation THEN r_equal / step END AS value_equal,
+        CASE WHEN by_organisation THEN mean_r / step END AS value_equal,
         CASE
             WHEN by_organisation AND n_organisations > 1
             THEN sqrt(sum_off / (n_organisations - 1) / n_organisations) / step
         END AS se_equal,
         CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / w2 END AS n_kish,
-        CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / sum_ww END AS n_effective,
+        CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / organisation_ww::DOUBLE END AS n_effective,
         CASE
             WHEN n_answers > 1
             THEN ((wyy - 2 * c * t + c * c * w)::DOUBLE / w::DOUBLE - d * d) / (n_answers - 1) / step / step

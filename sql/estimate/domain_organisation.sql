@@ -1,62 +1,129 @@
--- What each organisation contributes to each domain: every period, every level of the sector tree, every
--- channel and all channels together.
+-- What each organisation contributes to each domain that is computed: every period, every level of the sector tree,
+-- every channel and all channels together. Units as in estimate.organisation_moment.
 --
 -- @working
--- @grain   monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, organisation_code
--- @column  period_code VARCHAR | Period.
--- @columns estimate.organisation_moment except wave_code, time_cell_code
--- @column  n_respondents BIGINT | Different respondents among the answers.
--- @column  n_elsewhere   BIGINT | Those of them who also rated an organisation that comes before it in the alphabet.
--- @column  sum_ww        DECIMAL(38,0) | Sum of W_k^2 over respondents, W_k being a respondent's sum of weights; in units of 10^-12.
--- @column  sum_wt        DECIMAL(38,0) | Sum of W_k T_k over respondents, T_k being a respondent's sum of weight times score.
--- @column  sum_tt        DECIMAL(38,0) | Sum of T_k^2 over respondents.
--- @column  cross_ww      DECIMAL(38,0) | Sum of W_k times what the respondent holds in other organisations.
--- @column  cross_wt      DECIMAL(38,0) | Sum of W_k times T of the respondent in other organisations.
--- @column  cross_tt      DECIMAL(38,0) | Sum of T_k times T of the respondent in other organisations.
+-- @grain  domain, organisation_code
+-- @column domain            INTEGER | Number of the domain in estimate.domain_key; those that are the same as another are left out.
+-- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
+-- @column organisation      INTEGER | Its number in this table, in the order of the codes.
+-- @column n_answers         BIGINT  | Answers with a value.
+-- @column n_respondents     BIGINT  | Different respondents among them.
+-- @column sum_w_promoters   BIGINT  | Sum of the weights of the promoters, in millionths.
+-- @column sum_w_detractors  BIGINT  | Sum of the weights of the detractors, in millionths.
+-- @column sum_w             BIGINT  | W: sum of the weights, in millionths.
+-- @column sum_wy            BIGINT  | T: sum of weight times score.
+-- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9.
+-- @column sum_ww            DECIMAL(38,0) | Sum of W_k^2 over respondents, W_k being a respondent's sum of weights; in units of 10^-12.
+-- @column sum_wt            DECIMAL(38,0) | Sum of W_k T_k over respondents, T_k being a respondent's sum of weight times score.
+-- @column sum_tt            DECIMAL(38,0) | Sum of T_k^2 over respondents.
 
--- summed in steps, each of few rows: over the time cells of a period, over channels, and up the sector tree
-WITH in_period AS (
+WITH organisation AS MATERIALIZED (
+    -- as numbers, because what follows multiplies; below zero where it was in several sectors
     SELECT
-        place.period_code, monitor_code, audience_code, organisation_code, sector_code, channel_code, measure_code,
-        sum(COLUMNS('^(n|sum)_'))
-    FROM (SELECT * REPLACE (coalesce(wave_code, '') AS wave_code) FROM estimate.organisation_moment) AS moment
+        organisation_code, coalesce(organisation_code, '') AS code,
+        row_number() OVER (ORDER BY organisation_code)
+        * CASE WHEN min(sector_code) = max(sector_code) THEN 1 ELSE -1 END AS organisation
+    FROM estimate.organisation_moment
+    GROUP BY organisation_code
+),
+kind AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS kind
+    FROM (
+        SELECT DISTINCT
+            monitor_code, audience_code, coalesce(wave_code, '') AS wave_code, time_cell_code, sector_code, channel_code,
+            measure_code
+        FROM estimate.organisation_moment
+    )
+),
+in_time AS (
+    SELECT kind.*, place.period_code
+    FROM kind
     JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, wave_code, time_cell_code)
     SEMI JOIN estimate.period_twin AS twin
-        ON twin.monitor_code = moment.monitor_code AND twin.audience_code = moment.audience_code
+        ON twin.monitor_code = kind.monitor_code AND twin.audience_code = kind.audience_code
         AND twin.same_as_code = place.period_code
-    GROUP BY ALL
+),
+-- a period, channel and measure in a sector, without the sectors below it
+series AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS series
+    FROM (
+        SELECT DISTINCT
+            monitor_code, period_code, audience_code, sector_code, unnest([channel_code, 'all']) AS channel_code, measure_code
+        FROM in_time
+    )
+),
+over_time AS MATERIALIZED (
+    SELECT kind, series
+    FROM in_time
+    JOIN series USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+),
+over_channels AS MATERIALIZED (
+    SELECT one.series, every.series AS every_series
+    FROM series AS one
+    JOIN series AS every USING (monitor_code, period_code, audience_code, sector_code, measure_code)
+    WHERE one.channel_code <> 'all' AND every.channel_code = 'all'
+),
+up_the_tree AS MATERIALIZED (
+    SELECT series, key.domain
+    FROM (
+        SELECT series.* REPLACE (bridge.ancestor_code AS sector_code)
+        FROM series
+        JOIN core.bridge_sector AS bridge USING (sector_code)
+    )
+    JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+),
+-- summed in steps, each of few rows: over the time cells of a period, over channels, and up the sector tree
+moment AS (
+    SELECT
+        kind.kind, organisation.organisation, n_answers, sum_w_promoters::BIGINT AS promoters,
+        sum_w_detractors::BIGINT AS detractors, sum_w::BIGINT AS w, sum_wy::BIGINT AS t, sum_w2::BIGINT AS w2,
+        sum_w2y::HUGEINT AS w2y, sum_w2yy::HUGEINT AS w2yy
+    FROM (SELECT * REPLACE (coalesce(wave_code, '') AS wave_code) FROM estimate.organisation_moment) AS m
+    JOIN kind USING (monitor_code, audience_code, wave_code, time_cell_code, sector_code, channel_code, measure_code)
+    JOIN organisation ON organisation.code = coalesce(m.organisation_code, '')
+    WHERE n_answers > 0
+),
+in_period AS (
+    SELECT
+        series, organisation, sum(n_answers)::BIGINT AS n_answers, sum(promoters)::BIGINT AS promoters,
+        sum(detractors)::BIGINT AS detractors, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, sum(w2)::BIGINT AS w2,
+        sum(w2y)::HUGEINT AS w2y, sum(w2yy)::HUGEINT AS w2yy
+    FROM moment
+    JOIN over_time USING (kind)
+    GROUP BY series, organisation
 ),
 in_channel AS (
+    FROM in_period
+    UNION ALL
     SELECT
-        period_code, monitor_code, audience_code, organisation_code, sector_code, channel_code, measure_code,
-        sum(COLUMNS('^(n|sum)_'))
-    FROM (SELECT * REPLACE (unnest([channel_code, 'all']) AS channel_code) FROM in_period)
-    GROUP BY ALL
+        every_series, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
+        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::BIGINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
+    FROM in_period
+    JOIN over_channels USING (series)
+    GROUP BY every_series, organisation
 ),
+placed AS (SELECT domain, in_channel.* EXCLUDE (series) FROM in_channel JOIN up_the_tree USING (series)),
 summed AS (
+    FROM placed WHERE organisation > 0
+    UNION ALL
     SELECT
-        period_code, monitor_code, audience_code, organisation_code, bridge.ancestor_code AS sector_code, channel_code,
-        measure_code, sum(COLUMNS('^(n|sum)_'))
-    FROM in_channel
-    JOIN core.bridge_sector AS bridge USING (sector_code)
-    GROUP BY ALL
+        domain, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
+        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::BIGINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
+    FROM placed
+    WHERE organisation < 0
+    GROUP BY domain, organisation
+),
+again AS MATERIALIZED (
+    SELECT key.domain, organisation.organisation, n_surplus, own_ww, own_wt, own_tt
+    FROM estimate.repeat_organisation AS r
+    JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+    JOIN organisation ON organisation.code = coalesce(r.organisation_code, '')
 )
 SELECT
-    summed.* EXCLUDE (period_code), twin.period_code,
-    n_answers - coalesce(n_surplus, 0) AS n_respondents,
-    coalesce(n_elsewhere, 0) AS n_elsewhere,
-    1000 * sum_w2 + coalesce(own_ww, 0) AS sum_ww,
-    1000 * sum_w2y + coalesce(own_wt, 0) AS sum_wt,
-    1000 * sum_w2yy + coalesce(own_tt, 0) AS sum_tt,
-    coalesce(cross_ww, 0) AS cross_ww, coalesce(cross_wt, 0) AS cross_wt, coalesce(cross_tt, 0) AS cross_tt
+    domain, organisation_code, abs(organisation) AS organisation, n_answers, n_answers - coalesce(n_surplus, 0) AS n_respondents,
+    promoters AS sum_w_promoters, detractors AS sum_w_detractors, w AS sum_w, t AS sum_wy, w2 AS sum_w2,
+    1000 * w2 + coalesce(own_ww, 0) AS sum_ww, 1000 * w2y + coalesce(own_wt, 0) AS sum_wt,
+    1000 * w2yy + coalesce(own_tt, 0) AS sum_tt
 FROM summed
-LEFT JOIN (
-    SELECT * REPLACE (coalesce(organisation_code, '') AS organisation_code) FROM estimate.repeat_organisation
-) AS again
-    ON again.monitor_code = summed.monitor_code AND again.period_code = summed.period_code
-    AND again.audience_code = summed.audience_code AND again.sector_code = summed.sector_code
-    AND again.channel_code = summed.channel_code AND again.measure_code = summed.measure_code
-    AND again.organisation_code = coalesce(summed.organisation_code, '')
-JOIN estimate.period_twin AS twin
-    ON twin.monitor_code = summed.monitor_code AND twin.audience_code = summed.audience_code
-    AND twin.same_as_code = summed.period_code
+LEFT JOIN again USING (domain, organisation)
+JOIN organisation USING (organisation)

@@ -27,7 +27,7 @@
 -- @column sum_w2yy          DECIMAL(38,0) | Sum of squared weight times squared score.
 -- @check  has_sector: sector_code IS NOT NULL | every organisation has a sector at the time of its answers; see valid_from in reference/organisations.csv
 
-WITH scored AS (
+WITH scored AS NOT MATERIALIZED (
     SELECT
         source.monitor_code, cube.audience_code, cube.wave_code, cube.time_cell_code, cube.organisation_code,
         CASE
@@ -35,33 +35,47 @@ WITH scored AS (
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        cube.channel_code, cube.measure_code, cube.value, cube.missing_reason, cube.n,
-        cube.sum_w::HUGEINT AS w, cube.sum_w2::HUGEINT AS w2,
-        measure.statistic = 'nps' AS is_nps,
+        cube.channel_code, cube.measure_code, cube.missing_reason, cube.n, cube.sum_w AS w, cube.sum_w2 AS w2,
         CASE measure.statistic
             WHEN 'nps' THEN CASE WHEN cube.value >= 9 THEN 100 WHEN cube.value >= 7 THEN 0 ELSE -100 END
             WHEN 'share' THEN 100 * cube.value
             ELSE cube.value
-        END::HUGEINT AS y
+        END::BIGINT AS y,
+        -- of a net promoter score
+        CASE WHEN measure.statistic = 'nps' AND cube.value >= 9 THEN cube.n ELSE 0 END AS promoters,
+        CASE WHEN measure.statistic = 'nps' AND cube.value <= 6 THEN cube.n ELSE 0 END AS detractors,
+        measure.statistic = 'nps' AS is_nps, cube.value IS NOT NULL AS is_valid
     FROM cube.score_counts AS cube
     JOIN core.dim_source AS source USING (source_code)
     JOIN core.dim_measure AS measure USING (measure_code)
     LEFT JOIN estimate.organisation_sector AS at_the_time USING (organisation_code, time_cell_code)
+),
+valid AS (
+    SELECT
+        monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
+        sum(n) AS n, sum(promoters) AS promoters, sum(detractors) AS detractors,
+        sum(w) AS w, sum(w * y) AS t, sum(w * y * y::HUGEINT) AS wyy,
+        sum(w2) AS w2, sum(w2::HUGEINT * y) AS w2y, sum(w2::HUGEINT * (y * y)) AS w2yy, any_value(is_nps) AS is_nps
+    FROM scored
+    WHERE is_valid
+    GROUP BY ALL
+),
+missing AS (
+    SELECT
+        monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
+        sum(n) FILTER (missing_reason = 'dont_know') AS n_dont_know, sum(n) FILTER (missing_reason = 'blank') AS n_blank
+    FROM scored
+    WHERE NOT is_valid
+    GROUP BY ALL
 )
 SELECT
     monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
-    coalesce(sum(n) FILTER (value IS NOT NULL), 0) AS n_answers,
-    coalesce(sum(n) FILTER (missing_reason = 'dont_know'), 0) AS n_dont_know,
-    coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS n_blank,
-    coalesce(sum(n) FILTER (is_nps AND value >= 9), 0) AS n_promoters,
-    coalesce(sum(n) FILTER (is_nps AND value <= 6), 0) AS n_detractors,
-    coalesce(sum(w) FILTER (is_nps AND value >= 9), 0) AS sum_w_promoters,
-    coalesce(sum(w) FILTER (is_nps AND value <= 6), 0) AS sum_w_detractors,
-    coalesce(sum(w) FILTER (value IS NOT NULL), 0) AS sum_w,
-    coalesce(sum(w * y) FILTER (value IS NOT NULL), 0) AS sum_wy,
-    coalesce(sum(w * y * y) FILTER (value IS NOT NULL), 0) AS sum_wyy,
-    coalesce(sum(w2) FILTER (value IS NOT NULL), 0) AS sum_w2,
-    coalesce(sum(w2 * y) FILTER (value IS NOT NULL), 0) AS sum_w2y,
-    coalesce(sum(w2 * y * y) FILTER (value IS NOT NULL), 0) AS sum_w2yy
-FROM scored
+    coalesce(sum(n), 0) AS n_answers, coalesce(sum(n_dont_know), 0) AS n_dont_know, coalesce(sum(n_blank), 0) AS n_blank,
+    coalesce(sum(promoters), 0) AS n_promoters, coalesce(sum(detractors), 0) AS n_detractors,
+    -- of scores that are 100, 0 and -100: t = 100 (promoters - detractors) and wyy = 10000 (promoters + detractors)
+    coalesce(sum(wyy + 100 * t) FILTER (is_nps), 0) // 20000 AS sum_w_promoters,
+    coalesce(sum(wyy - 100 * t) FILTER (is_nps), 0) // 20000 AS sum_w_detractors,
+    coalesce(sum(w), 0) AS sum_w, coalesce(sum(t), 0) AS sum_wy, coalesce(sum(wyy), 0) AS sum_wyy,
+    coalesce(sum(w2), 0) AS sum_w2, coalesce(sum(w2y), 0) AS sum_w2y, coalesce(sum(w2yy), 0) AS sum_w2yy
+FROM (FROM valid UNION ALL BY NAME FROM missing)
 GROUP BY ALL

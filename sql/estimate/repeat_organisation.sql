@@ -42,7 +42,7 @@ answer AS (
             WHEN a.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        person.person, person.is_of_several, organisation.organisation, a.n, a.weight::HUGEINT AS w,
+        person.person, person.is_of_several, organisation.organisation, a.n, a.weight AS w,
         CASE measure.statistic
             WHEN 'nps' THEN CASE WHEN a.value >= 9 THEN 100 WHEN a.value >= 7 THEN 0 ELSE -100 END
             WHEN 'share' THEN 100 * a.value
@@ -59,15 +59,24 @@ answer AS (
 -- every kind of answer with the domains that it counts in, as numbers too
 kind AS (
     SELECT
-        *, row_number() OVER () AS kind,
-        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, channel_code) AS of_one_channel,
-        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, time_cell_code, wave_code) AS of_one_cell
-    FROM (SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code FROM answer)
+        k.*, cell.period_start AS first_day, cell.period_end AS last_day, row_number() OVER () AS kind,
+        min(channel_code) OVER of_measure = max(channel_code) OVER of_measure AS has_one_channel,
+        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code) AS of_one_measure,
+        dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, channel_code) AS of_one_channel
+    FROM (
+        SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code
+        FROM answer
+    ) AS k
+    JOIN core.dim_period AS cell ON cell.period_code = k.time_cell_code
+    WINDOW of_measure AS (PARTITION BY monitor_code, audience_code, measure_code)
 ),
 placed AS (
+    -- where there is one channel, all channels are the same: made once, and shown twice
     SELECT
         kind.kind, kind.monitor_code, kind.audience_code, kind.measure_code, place.period_code,
-        bridge.ancestor_code AS sector_code, unnest([kind.channel_code, 'all']) AS channel_code
+        bridge.ancestor_code AS sector_code,
+        unnest(CASE WHEN kind.has_one_channel THEN [kind.channel_code] ELSE [kind.channel_code, 'all'] END) AS channel_code,
+        kind.has_one_channel
     FROM kind
     JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
     SEMI JOIN estimate.period_twin AS twin
@@ -77,50 +86,54 @@ placed AS (
 domain AS (
     SELECT *, row_number() OVER () AS domain
     FROM (
-        SELECT DISTINCT monitor_code, period_code, audience_code, sector_code, channel_code, measure_code FROM placed
+        SELECT DISTINCT monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, has_one_channel
+        FROM placed
     )
 ),
 member AS (
-    SELECT kind, domain, channel_code <> 'all' AS of_channel, period_code IN (SELECT time_cell_code FROM kind) AS of_cell
+    -- the days of the domain; a wave is no span of days: its cells bear its name
+    SELECT
+        kind, domain, placed.channel_code <> 'all' AS of_channel,
+        CASE WHEN period_type = 'wave' THEN '-infinity' ELSE period_start END AS first_day,
+        CASE WHEN period_type = 'wave' THEN 'infinity' ELSE period_end END AS last_day
     FROM placed
     JOIN domain USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
+    JOIN core.dim_period AS period USING (period_code)
 ),
 numbered AS (
-    -- alone: the respondent's only answer about this channel, or in this month; in such domains it changes nothing
+    -- the respondent's answers around this one, over all channels and over this one: the last day of those before and
+    -- the first of those after. An answer that is alone in a domain changes nothing there
     SELECT
-        kind, person, is_of_several, organisation, n, w, y,
-        sum(n) OVER (PARTITION BY person, of_one_channel) = 1 AS alone_of_channel,
-        sum(n) OVER (PARTITION BY person, of_one_cell) = 1 AS alone_of_cell
+        kind, n, n * w AS w, n * w * y AS t, n * w::HUGEINT * w AS ww, n * w::HUGEINT * w * y AS wt,
+        n * w::HUGEINT * w * y * y AS tt,
+        person << 32 | organisation AS unit, is_of_several,
+        max(last_day) OVER (anywhere ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before,
+        min(first_day) OVER (anywhere ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after,
+        max(last_day) OVER (here ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_here,
+        min(first_day) OVER (here ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after_here
     FROM answer
     JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code)
+    WINDOW
+        anywhere AS (PARTITION BY person, of_one_measure ORDER BY first_day),
+        here AS (PARTITION BY person, of_one_channel ORDER BY first_day)
 ),
--- the squares of the single answers: they need no respondents
-single AS (
-    SELECT
-        kind, alone_of_channel, alone_of_cell, organisation,
-        sum(n * w * w) AS ww, sum(n * w * w * y) AS wt, sum(n * w * w * y * y) AS tt
-    FROM numbered
-    GROUP BY ALL
-),
-single_in_domain AS (
-    SELECT domain, organisation, sum(ww) AS ww, sum(wt) AS wt, sum(tt) AS tt
-    FROM single JOIN member USING (kind)
-    WHERE NOT (of_channel AND alone_of_channel) AND NOT (of_cell AND alone_of_cell)
-    GROUP BY ALL
-),
--- what a respondent holds in one organisation
+-- what a respondent holds in one organisation, and the squares of the single answers
 held AS (
     SELECT
-        domain, person, organisation, is_of_several,
-        sum(n)::BIGINT AS n, sum(n * w::BIGINT)::BIGINT AS w, sum(n * w::BIGINT * y)::BIGINT AS t
-    FROM numbered JOIN member USING (kind)
-    WHERE NOT (of_channel AND alone_of_channel) AND NOT (of_cell AND alone_of_cell)
-    GROUP BY ALL
+        domain, unit, unit >> 32 AS person, unit & 4294967295 AS organisation, any_value(is_of_several) AS is_of_several,
+        sum(n)::BIGINT AS n, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t,
+        sum(ww)::HUGEINT AS ww, sum(wt)::HUGEINT AS wt, sum(tt)::HUGEINT AS tt
+    FROM numbered
+    JOIN member USING (kind)
+    WHERE n > 1
+        OR CASE WHEN of_channel THEN before_here ELSE before END >= member.first_day
+        OR CASE WHEN of_channel THEN after_here ELSE after END <= member.last_day
+    GROUP BY domain, unit
 ),
 own AS (
     SELECT
         domain, organisation, sum(n) - count(*) AS n_surplus,
-        sum(w::HUGEINT * w) AS ww, sum(w::HUGEINT * t) AS wt, sum(t::HUGEINT * t) AS tt
+        sum(w::HUGEINT * w - ww) AS ww, sum(w::HUGEINT * t - wt) AS wt, sum(t::HUGEINT * t - tt) AS tt
     FROM held
     GROUP BY ALL
 ),
@@ -142,13 +155,13 @@ beside AS (
     GROUP BY ALL
 )
 SELECT
-    monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
+    monitor_code, period_code, audience_code, sector_code,
+    unnest(CASE WHEN has_one_channel THEN [channel_code, 'all'] ELSE [channel_code] END) AS channel_code, measure_code,
     nullif(organisation_code, '') AS organisation_code,
     n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
-    own.ww - single.ww AS own_ww, own.wt - single.wt AS own_wt, own.tt - single.tt AS own_tt,
+    own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
     coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt
 FROM own
-JOIN single_in_domain AS single USING (domain, organisation)
 LEFT JOIN beside USING (domain, organisation)
 JOIN domain USING (domain)
 JOIN organisation USING (organisation)

@@ -27,11 +27,21 @@ WITH counted AS (
     WHERE cube.value IS NOT NULL
     GROUP BY ALL
 ),
-by_channel AS (SELECT * EXCLUDE (channel_code), unnest([channel_code, 'all']) AS channel_code FROM counted)
+-- up the tree and over channels first: each month is in many periods
+placed AS (
+    SELECT
+        monitor_code, audience_code, wave_code, time_cell_code, sector_code, channel_code, measure_code, value,
+        sum(n) AS n, sum(w) AS w
+    FROM (
+        SELECT counted.* REPLACE (bridge.ancestor_code AS sector_code, unnest([channel_code, 'all']) AS channel_code)
+        FROM counted
+        JOIN core.bridge_sector AS bridge USING (sector_code)
+    )
+    GROUP BY ALL
+)
 SELECT
-    monitor_code, place.period_code, audience_code, bridge.ancestor_code AS sector_code, channel_code, measure_code, value,
+    monitor_code, place.period_code, audience_code, sector_code, channel_code, measure_code, value,
     sum(n) AS n_answers, sum(w) AS sum_w
-FROM by_channel
+FROM placed
 JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
-JOIN core.bridge_sector AS bridge USING (sector_code)
 GROUP BY ALL

@@ -225,12 +225,9 @@ respondent AS (
 ),
 shared AS (SELECT domain, sum(z * z - zz ORDER BY respondent) AS s FROM respondent GROUP BY domain),
 counted AS (
-    SELECT
-        monitor_code, period_code, audience_code, sector_code, channel_code, measure_code,
-        sum(n_respondents) - sum(n_elsewhere) AS n_respondents
-    FROM estimate.domain_organisation
+    SELECT *
+    FROM estimate.domain_sum
     SEMI JOIN sample USING (monitor_code, period_code, audience_code, measure_code)
-    GROUP BY ALL
 ),
 of_respondents AS (
     SELECT

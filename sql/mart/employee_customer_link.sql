@@ -58,9 +58,10 @@ organisation AS (
                 + (sum_wy::DOUBLE / sum_w::DOUBLE) ** 2 * sum_ww::DOUBLE, 0
             ) / sum_w::DOUBLE / sum_w::DOUBLE
         END AS v
-    FROM estimate.domain_organisation
+    FROM estimate.domain_organisation AS part
+    JOIN estimate.domain_key AS key ON key.same_as = part.domain
     JOIN core.dim_period USING (period_code)
-    WHERE sector_code = 'all' AND organisation_code IS NOT NULL AND sum_w > 0 AND period_type IN ('year', 'ytd', 'wave')
+    WHERE sector_code = 'all' AND organisation_code IS NOT NULL AND period_type IN ('year', 'ytd', 'wave')
 ),
 matched AS (
     SELECT

@@ -92,14 +92,15 @@ WITH frame AS (
 ),
 measured AS (
     SELECT
-        part.monitor_code, part.period_code, part.audience_code, part.measure_code, part.channel_code,
+        key.monitor_code, key.period_code, key.audience_code, key.measure_code, key.channel_code,
         part.organisation_code, part.n_answers, part.n_respondents AS n, part.sum_w::HUGEINT AS w, part.sum_wy::HUGEINT AS t,
         part.sum_ww::HUGEINT AS ww, part.sum_wt::HUGEINT AS wt, part.sum_tt::HUGEINT AS tt
     FROM estimate.domain_organisation AS part
+    JOIN estimate.domain_key AS key ON key.same_as = part.domain
     JOIN frame USING (monitor_code, audience_code)
     JOIN core.dim_period AS period
-        ON period.period_code = part.period_code AND period.period_type IN ('year', 'quarter', 'wave')
-    WHERE part.sector_code = 'all' AND part.organisation_code IS NOT NULL AND part.n_answers > 0 AND part.sum_w > 0
+        ON period.period_code = key.period_code AND period.period_type IN ('year', 'quarter', 'wave')
+    WHERE key.sector_code = 'all' AND part.organisation_code IS NOT NULL
 ),
 -- what is compared with one another, as a number. Scores are counted from a whole number near their mean (shift),
 -- so that squares do not drown what distinguishes them. Where there is one channel, it is the same as all: the row
@@ -155,7 +156,9 @@ own AS (
             ELSE n / (n - 1.0) * square / w::DOUBLE / w::DOUBLE
         END AS v_or_zero,
         nullif(v_or_zero, 0) AS v,
-        n >= 10 AND v IS NOT NULL AS is_solid
+        n >= 10 AND v IS NOT NULL AS is_solid,
+        -- what no other exceeds: exact_sum adds fractions in parts of that
+        1 + max(abs(r)) OVER (PARTITION BY base) AS most_r, 1 + max(v_or_zero) OVER (PARTITION BY base) AS most_v
     FROM varied
 ),
 -- the peer groups of each organisation at the end of each period
@@ -193,34 +196,28 @@ peer_group AS (
         END AS peer_group_code
     FROM (SELECT DISTINCT peer_sector_code, peer_size_class FROM membership WHERE peer_size_class IS NOT NULL)
 ),
-member AS (
-    SELECT m.organisation_code, m.period_code, peer_group.grp
+member AS MATERIALIZED (
+    SELECT own.id, peer_group.grp
     FROM membership AS m
     JOIN peer_group USING (peer_sector_code, peer_size_class)
+    JOIN own USING (organisation_code, period_code)
 ),
 placed AS (
-    SELECT own.* , member.grp
-    FROM (SELECT id, cell, period_code, organisation_code, n_answers, n, w, t, r, v, is_solid, sign FROM own) AS own
-    JOIN member USING (organisation_code, period_code)
-),
--- sums of fractions depend on their order: the organisations of a group are listed in a fixed one
-listed AS (
-    SELECT
-        cell, grp, count(*) AS g, sum(n_answers) AS n_answers, sum(w)::HUGEINT AS w, sum(t)::HUGEINT AS t,
-        sum(w * w)::HUGEINT AS ww, sum(w * t)::HUGEINT AS wt, sum(t * t)::HUGEINT AS tt,
-        count(*) FILTER (is_solid) AS solid,
-        list({'r': r, 'v': v, 'is_solid': is_solid} ORDER BY organisation_code) AS parts
-    FROM placed
-    GROUP BY cell, grp
-    HAVING count(*) >= 5
+    SELECT id, cell, n_answers, n, w, t, r, v, is_solid, sign, most_r, most_v, member.grp
+    FROM own
+    JOIN member USING (id)
 ),
 pooled AS (
     SELECT
-        * EXCLUDE (parts), list_sum([p.r for p in parts]) AS r,
-        coalesce(list_sum([p.r for p in parts if p.is_solid]), 0) AS solid_r,
-        coalesce(list_sum([p.r * p.r for p in parts if p.is_solid]), 0) AS solid_rr,
-        coalesce(list_sum([p.v for p in parts if p.is_solid]), 0) AS solid_v
-    FROM listed
+        cell, grp, count(*) AS g, sum(n_answers) AS n_answers, sum(w)::HUGEINT AS w, sum(t)::HUGEINT AS t,
+        sum(w * w)::HUGEINT AS ww, sum(w * t)::HUGEINT AS wt, sum(t * t)::HUGEINT AS tt,
+        count(*) FILTER (is_solid) AS solid, exact_sum(r, most_r) AS r,
+        coalesce(exact_sum(CASE WHEN is_solid THEN r END, most_r), 0) AS solid_r,
+        coalesce(exact_sum(CASE WHEN is_solid THEN r * r END, most_r * most_r), 0) AS solid_rr,
+        coalesce(exact_sum(CASE WHEN is_solid THEN v END, most_v), 0) AS solid_v
+    FROM placed
+    GROUP BY cell, grp
+    HAVING count(*) >= 5
 ),
 -- the group less the organisation itself
 peers AS (
@@ -274,22 +271,18 @@ ranked AS (
         count(*) OVER (PARTITION BY cell, grp, score) AS n_equal
     FROM candidate
 ),
--- every two channels of an organisation, each with itself too; id is that of its row over all channels
-pair AS (
+-- the channels of an organisation, in a fixed order; id is that of its row over all channels
+channel AS (
     SELECT
-        whole.id, whole.base, whole.period_code, whole.organisation_code, whole.shift,
-        one.channel_code AS a, other.channel_code AS b, CASE WHEN a = b THEN 1 ELSE 2 END AS times,
-        one.n AS n_a, one.w AS w_a, one.t AS t_a, one.r AS r_a, one.v_or_zero AS v_a,
-        other.n AS n_b, other.w AS w_b, other.t AS t_b, other.r AS r_b
+        whole.id, whole.base, whole.organisation_code, whole.most_r, whole.most_v,
+        own.channel_code, dense_rank() OVER (ORDER BY own.channel_code) AS channel,
+        row_number() OVER (PARTITION BY whole.id ORDER BY own.channel_code) AS place,
+        own.n, own.w, own.t, own.r, own.v_or_zero AS v
     FROM own AS whole
-    JOIN own AS one
-        ON one.base = whole.base AND one.organisation_code = whole.organisation_code AND one.channel_code <> 'all'
-    JOIN own AS other
-        ON other.base = whole.base AND other.organisation_code = whole.organisation_code
-        AND other.channel_code <> 'all' AND other.channel_code >= one.channel_code
+    JOIN own ON own.base = whole.base AND own.organisation_code = whole.organisation_code AND own.channel_code <> 'all'
     WHERE whole.channel_code = 'all'
 ),
--- the covariance of its two estimates, of respondents who stand in both
+-- the covariance of two of its estimates, of respondents who stand in both
 shared AS (
     SELECT
         base.base, s.organisation_code, s.channel_code AS a, s.other_channel_code AS b,
@@ -300,74 +293,75 @@ shared AS (
     FROM estimate.organisation_channel_pair AS s
     JOIN base USING (monitor_code, period_code, audience_code, measure_code)
 ),
-pair_error AS (
+-- every two channels of an organisation, each with itself too. Several numbers as one, so that there is one order only
+-- in which the peers' sums can be joined
+pair AS MATERIALIZED (
     SELECT
-        pair.*,
+        one.id, one.most_r, one.most_v,
+        one.place AS i, other.place AS j, (one.base << 12 | one.channel) << 12 | other.channel AS what,
+        CASE WHEN i = j THEN 1 ELSE 2 END AS times, one.r AS r_a, other.r AS r_b,
+        one.w AS w_a, one.t AS t_a, one.w * other.w AS ww, one.w * other.t AS wt, one.t * other.w AS tw, one.t * other.t AS tt,
         CASE
-            WHEN a = b THEN v_a
-            WHEN least(n_a, n_b) < 2 THEN NULL
+            WHEN i = j THEN one.v
+            WHEN least(one.n, other.n) < 2 THEN NULL
             WHEN shared.ww IS NULL THEN 0
-            ELSE sqrt(n_a / (n_a - 1.0) * n_b / (n_b - 1.0))
-                * (shared.tt - r_b * shared.tw - r_a * shared.wt + r_a * r_b * shared.ww) / w_a::DOUBLE / w_b::DOUBLE
+            ELSE sqrt(one.n / (one.n - 1.0) * other.n / (other.n - 1.0))
+                * (shared.tt - other.r * shared.tw - one.r * shared.wt + one.r * other.r * shared.ww)
+                / one.w::DOUBLE / other.w::DOUBLE
         END AS covariance
+    FROM channel AS one
+    JOIN channel AS other ON other.id = one.id AND other.place >= one.place
+    LEFT JOIN shared
+        ON shared.base = one.base AND shared.organisation_code = one.organisation_code
+        AND shared.a = one.channel_code AND shared.b = other.channel_code
+),
+pooled_pair AS MATERIALIZED (
+    SELECT
+        what << 20 | grp AS seat, sum(ww)::HUGEINT AS ww, sum(wt)::HUGEINT AS wt, sum(tw)::HUGEINT AS tw, sum(tt)::HUGEINT AS tt,
+        sum(w_a)::HUGEINT AS w_a, sum(t_a)::HUGEINT AS t_a  -- of use where i = j: then of all who have the channel
     FROM pair
-    LEFT JOIN shared USING (base, organisation_code, a, b)
+    JOIN member USING (id)
+    GROUP BY seat
 ),
-placed_pair AS (
+peer_pair AS NOT MATERIALIZED (
     SELECT
-        p.id, p.base, member.grp, p.a, p.b, p.times, p.w_a, p.t_a, p.r_a, p.r_b, p.covariance,
-        p.w_a * p.w_b AS ww, p.w_a * p.t_b AS wt, p.t_a * p.w_b AS tw, p.t_a * p.t_b AS tt
-    FROM pair_error AS p
-    JOIN member USING (organisation_code, period_code)
-),
-pooled_pair AS (
-    SELECT
-        base, grp, a, b, sum(ww)::HUGEINT AS ww, sum(wt)::HUGEINT AS wt, sum(tw)::HUGEINT AS tw, sum(tt)::HUGEINT AS tt,
-        sum(w_a)::HUGEINT AS w_a, sum(t_a)::HUGEINT AS t_a  -- of use where a = b: then of all who have a
-    FROM placed_pair
-    GROUP BY base, grp, a, b
-),
-peer_pair AS (
-    SELECT
-        p.id, p.grp, p.a, p.b, p.times, p.r_a, p.r_b, p.covariance,
+        p.id, member.grp, p.i, p.j, p.times, p.most_r, p.most_v, p.r_a, p.r_b, p.covariance,
         (pooled.ww - p.ww)::DOUBLE AS ww, (pooled.wt - p.wt)::DOUBLE AS wt, (pooled.tw - p.tw)::DOUBLE AS tw,
         (pooled.tt - p.tt)::DOUBLE AS tt, pooled.w_a - p.w_a AS peer_w, pooled.t_a - p.t_a AS peer_t
-    FROM placed_pair AS p
-    JOIN pooled_pair AS pooled USING (base, grp, a, b)
+    FROM pair AS p
+    JOIN member USING (id)
+    JOIN pooled_pair AS pooled ON pooled.seat = p.what << 20 | member.grp
 ),
 -- the peers' mix, over the channels that the organisation and they both have
-mix AS (
+mix AS MATERIALIZED (
     SELECT
-        id, grp, count(*) AS n_channels, sum(peer_w)::DOUBLE AS w,
-        sum(peer_w::DOUBLE * r_a ORDER BY a) / w AS r, sum(peer_t)::DOUBLE / w AS peer_r,
-        map(list(a ORDER BY a), list(peer_w::DOUBLE / w_all ORDER BY a)) AS share
-    FROM (SELECT *, sum(peer_w) OVER (PARTITION BY id, grp)::DOUBLE AS w_all FROM peer_pair WHERE a = b AND peer_w > 0)
+        id, grp, count(*) FILTER (peer_w > 0) AS n_channels, sum(peer_w)::DOUBLE AS w,
+        exact_sum(peer_w::DOUBLE / 1e6 * r_a, 1e9 * most_r) * 1e6 / w AS r, sum(peer_t)::DOUBLE / w AS peer_r,
+        list(peer_w::DOUBLE ORDER BY i) AS held
+    FROM peer_pair
+    WHERE i = j
     GROUP BY id, grp
+    HAVING sum(peer_w) > 0
 ),
 -- peers: z_j = (sum_c (R_ic - gap) W_jc - T_jc) / W over those channels, so that their mix is an estimate too
-mix_term AS (
-    SELECT
-        p.id, p.grp,
-        list(
-            {
-                'v': p.times * share[p.a] * share[p.b] * p.covariance,
-                'square': p.times * (
-                    (p.r_a - mix.r + mix.peer_r) * (p.r_b - mix.r + mix.peer_r) * p.ww
-                    - (p.r_a - mix.r + mix.peer_r) * p.wt - (p.r_b - mix.r + mix.peer_r) * p.tw + p.tt
-                )
-            }
-            ORDER BY p.a, p.b
-        ) AS parts
-    FROM peer_pair AS p
-    JOIN mix USING (id, grp)
-    WHERE share[p.a] IS NOT NULL AND share[p.b] IS NOT NULL
-    GROUP BY p.id, p.grp
-),
 mix_error AS (
     SELECT
-        id, grp, CASE WHEN len([p for p in parts if p.v IS NULL]) = 0 THEN list_sum([p.v for p in parts]) END AS v,
-        list_sum([p.square for p in parts]) AS square
-    FROM mix_term
+        id, grp,
+        CASE
+            WHEN NOT bool_or(p.covariance IS NULL)
+            THEN exact_sum(p.times * (held[p.i] / mix.w) * (held[p.j] / mix.w) * p.covariance, p.most_v)
+        END AS v,
+        exact_sum(
+            p.times * (
+                (p.r_a - mix.r + mix.peer_r) * (p.r_b - mix.r + mix.peer_r) * p.ww
+                - (p.r_a - mix.r + mix.peer_r) * p.wt - (p.r_b - mix.r + mix.peer_r) * p.tw + p.tt
+            ),
+            p.most_r * p.most_r * mix.w * mix.w
+        ) AS square
+    FROM peer_pair AS p
+    JOIN mix USING (id, grp)
+    WHERE held[p.i] > 0 AND held[p.j] > 0
+    GROUP BY id, grp
 ),
 mixed AS (
     SELECT
@@ -407,7 +401,7 @@ corrected AS (
     SELECT
         id, grp, family_size,
         min(least(family_size * p_value / place, 1)) OVER (
-            PARTITION BY family, peer_group_type ORDER BY place ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+            PARTITION BY family, peer_group_type ORDER BY place DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) AS q_value
     FROM numbered
 ),

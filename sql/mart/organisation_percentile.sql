@@ -35,23 +35,22 @@ WITH frame AS (
 ),
 counted AS (
     SELECT
-        part.monitor_code, part.period_code, part.audience_code, part.sector_code, part.channel_code, part.measure_code,
-        quantile_cont(part.sum_wy::DOUBLE / part.sum_w::DOUBLE, [0.1, 0.25, 0.5, 0.75, 0.9]) AS p,
+        part.domain, quantile_cont(part.sum_wy / part.sum_w, [0.1, 0.25, 0.5, 0.75, 0.9]) AS p,
         count(*) AS n_organisations
     FROM estimate.domain_organisation AS part
-    JOIN frame USING (monitor_code, audience_code)
-    WHERE part.organisation_code IS NOT NULL AND part.n_respondents >= 10 AND part.sum_w > 0
-    GROUP BY ALL
+    WHERE part.organisation_code IS NOT NULL AND part.n_respondents >= 10
+    GROUP BY part.domain
     HAVING count(*) >= 10
 )
 SELECT
-    c.monitor_code, c.period_code, c.audience_code, c.sector_code, c.channel_code, c.measure_code,
+    key.monitor_code, key.period_code, key.audience_code, key.sector_code, key.channel_code, key.measure_code,
     period.period_type, period.period_start, period.period_end,
-    c.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
+    key.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
     measure.statistic, measure.unit,
     c.p[1] / step AS p10, c.p[2] / step AS p25, c.p[3] / step AS p50, c.p[4] / step AS p75, c.p[5] / step AS p90,
     c.n_organisations, frame.provenance
 FROM counted AS c
+JOIN estimate.domain_key AS key ON key.same_as = c.domain
 JOIN frame USING (monitor_code, audience_code)
 JOIN (
     SELECT measure_code, statistic, unit, CASE statistic WHEN 'mean' THEN pow(10, decimals) ELSE 1 END AS step

@@ -64,11 +64,9 @@ total AS (
 whole AS (
     -- everybody who answered the measure: the sample that a group is a part of
     SELECT
-        monitor_code, period_code, audience_code, measure_code,
-        sum(n_respondents) - sum(n_elsewhere) AS g, sum(n_respondents) AS g_within
-    FROM estimate.domain_organisation
+        monitor_code, period_code, audience_code, measure_code, n_respondents AS g, n_within AS g_within
+    FROM estimate.domain_sum
     WHERE sector_code = 'all' AND channel_code = 'all'
-    GROUP BY ALL
 ),
 part AS (
     SELECT

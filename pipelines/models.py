@@ -255,7 +255,7 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
             casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
             undeclared = f"* EXCLUDE ({', '.join(c.name for c in model.columns)})"  # none, or the header lacks them
             order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
-            rows = engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}){order}", file)
+            rows = engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}\n){order}", file)
             con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
             if len(con.execute("DESCRIBE made").fetchall()) > len(model.columns):
                 _agree(con, model)
@@ -344,7 +344,7 @@ def bind(models: Mapping[str, Model], given: Mapping[str, str]) -> None:
                 _agree(con, model)
                 for check in model.checks:
                     if not check.upstream:
-                        con.execute(f"SELECT ({check.condition}) FROM ({model.query}) LIMIT 0")
+                        con.execute(f"SELECT ({check.condition}) FROM ({model.query}\n) LIMIT 0")
             except duckdb.Error as error:
                 raise MeetlatError(f"{model.path}: {error}") from None
             con.execute(f"CREATE TABLE {model.name} ({', '.join(f'{c.name} {c.type}' for c in model.columns)})")

@@ -80,7 +80,10 @@ def compare(
 
 
 def _earlier(con: duckdb.DuckDBPyConnection, before: Release, after: Release) -> list[tuple[Release, Release]]:
-    """Number the public rows whose figures stood, in either release, by the releases that they are of."""
+    """Number the public rows whose figures stood, in either release, by the releases that they are of.
+
+    What is hidden now is hidden for what is behind it now, so there only the two releases themselves matter.
+    """
     files = [str(f) for r in (before, after) if (f := r.tables(PUBLIC).get("mart.measure_score"))]
     if len(files) < 2:
         return []
@@ -99,7 +102,7 @@ def _earlier(con: duckdb.DuckDBPyConnection, before: Release, after: Release) ->
         JOIN read_parquet({quoted(files[1])}) AS b USING ({keys})
         LEFT JOIN known AS a_known ON a_known.id = a.as_of_release
         LEFT JOIN known AS b_known ON b_known.id = b.as_of_release
-        WHERE older <> newer AND NOT (older = $1 AND newer = $2)
+        WHERE b.as_of_release IS NOT NULL AND older <> newer AND NOT (older = $1 AND newer = $2)
         """,
         [before.id, after.id],
     )

@@ -86,6 +86,8 @@ def keep(settings: Settings, folder: Path) -> None:
             "ORDER BY output, table_name, causes, origins",
             folder / "parquet" / "meta.change_count.parquet",
         )
+    text = "\n".join([f"# Changes of release {after.id}", "", *changelog(folder)])
+    (folder / "CHANGELOG.md").write_text(text + "\n", encoding="utf-8")
 
 
 def changelog(folder: Path, output: str | None = None) -> list[str]:

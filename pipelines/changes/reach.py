@@ -84,12 +84,14 @@ def _downstream(con: duckdb.DuckDBPyConnection, pair: int, before: Release, afte
             found[name] = {name}.union(*(above(each) for each in reads.get(name, ())))
         return found[name]
 
-    tables = {(HOUSE, name): above(name) for name in reads}
-    for name in reads:
-        shown = above("disclosure.cell") if name.startswith("mart.") else set()
-        tables[PUBLIC, name] = above(name) | shown
-    rows = [[pair, *table, root] for table, roots in tables.items() for root in sorted({*roots, CODE})]
-    con.executemany("INSERT INTO downstream VALUES ($1, $2, $3, $4)", rows)
+    rows = []
+    for output, table in con.execute("SELECT DISTINCT output, table_name FROM differs ORDER BY ALL").fetchall():
+        shown = above("disclosure.cell") if output == PUBLIC and table.startswith("mart.") else set()
+        rows += [(output, table, root) for root in sorted(above(table) | shown | {CODE})]
+    con.execute(
+        "INSERT INTO downstream SELECT $1, unnest($2), unnest($3), unnest($4)",
+        [pair, *map(list, zip(*rows, strict=True))],
+    )
 
 
 def _pattern(

@@ -10,6 +10,7 @@ stood since an earlier release is compared with what was behind it then.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -67,6 +68,7 @@ def compare(
     """
     cells.prepare(con)
     reach.prepare(con)
+    con.execute("CREATE TABLE same_cell (id BIGINT, column_name VARCHAR)")
     for each in (HOUSE, PUBLIC):
         if output in (None, each):
             cells.find(con, before, after, each, table)
@@ -119,46 +121,93 @@ def _earlier(con: duckdb.DuckDBPyConnection, before: Release, after: Release) ->
 
 
 def _behind(con: duckdb.DuckDBPyConnection, pair: int, before: Release, after: Release) -> None:
-    """Mark the rows whose figures behind the scenes are the same, so that only what may be shown can have changed."""
+    """Mark the rows and cells of which what is behind is the same, so that only what may be shown can have changed."""
     tables = con.execute(
-        "SELECT DISTINCT output, table_name FROM differs WHERE pair = $1 AND kind IS NOT NULL AND row_key <> $2",
-        [pair, WHOLE],
+        "SELECT DISTINCT output, table_name FROM differs WHERE pair = $1 AND row_key <> $2", [pair, WHOLE]
     ).fetchall()
     for output, table in sorted(tables):
-        on_cell = output == PUBLIC and table.startswith("mart.")
-        made = [(before.part(table), after.part(table))]
-        if on_cell:
-            made = [(before.part("disclosure.cell"), after.part("disclosure.cell"))]
-            if table in ("mart.trend", "mart.published_comparison"):
-                made.append((before.part(table), after.part(table)))
-        elif output == PUBLIC or _is_shown_as_made(before, after, table):
+        made = before.part(table), after.part(table)
+        if output == HOUSE:
+            if not _is_shown_as_made(before, after, table) and _note_otherwise(
+                con, "disclosure.cell", KEYS, before, after
+            ):
+                _mark_cells(con, table, after.grain(HOUSE, table), *made)
             continue
-        if any(f is None for each in made for f in each):
-            continue
-        con.execute("CREATE OR REPLACE TEMP TABLE otherwise (row_key VARCHAR)")
-        for number, (a, b) in enumerate(made):
-            grain = list(KEYS) if on_cell and number == 0 else after.grain(output, table)
-            sides = [f"SELECT * FROM read_parquet({quoted(str(f))})" for f in (a, b)]
-            key = cells.row_key(grain)
+        if table.startswith("mart."):
+            is_known = _note_otherwise(con, "disclosure.cell", KEYS, before, after)
+            if is_known and table in ("mart.trend", "mart.published_comparison"):
+                is_known = _note_otherwise(con, table, after.grain(PUBLIC, table), before, after, add=True)
+        else:
+            is_known = _note_otherwise(con, table, after.grain(PUBLIC, table), before, after)
+        if is_known:
             con.execute(
-                f"INSERT INTO otherwise SELECT {key} FROM (({sides[0]} EXCEPT {sides[1]}) UNION ALL "
-                f"({sides[1]} EXCEPT {sides[0]}))"
-                if _same_columns(con, a, b)
-                else f"INSERT INTO otherwise SELECT {key} FROM ({sides[0]}) UNION ALL SELECT {key} FROM ({sides[1]})"
+                f"UPDATE differs SET stands_on_same = NOT ({IS_OTHERWISE}) WHERE pair = $1 AND output = $2 "
+                "AND table_name = $3 AND row_key <> $4",
+                [pair, output, table, WHOLE],
             )
-        looked_up = ["row_key"]
-        if on_cell:
-            looked_up.append(cells.row_key(KEYS))
-            for side in SIDES:
-                code = side.removeprefix("compare_to_")
-                others = [f"coalesce({side}, {code})" if k == code else k for k in KEYS]
-                looked_up.append("concat_ws('/', " + ", ".join(f"coalesce({o}, '')" for o in others) + ")")
-        hit = " OR ".join(f"{text} IN (SELECT row_key FROM otherwise)" for text in looked_up)
-        con.execute(
-            f"UPDATE differs SET stands_on_same = NOT ({hit}) WHERE pair = $1 AND output = $2 AND table_name = $3 "
-            "AND row_key <> $4",
-            [pair, output, table, WHOLE],
-        )
+
+
+def _cell_keys() -> list[str]:
+    """The keys, in SQL, under which a row may be found in `otherwise`: its own, its cell, those compared."""
+    keys = ["row_key", cells.row_key(KEYS)]
+    for side in SIDES:
+        of = side.removeprefix("compare_to_")
+        keys.append(cells.row_key([f"coalesce({side}, {of})" if k == of else k for k in KEYS]))
+    return keys
+
+
+IS_OTHERWISE = " OR ".join(f"{key} IN (SELECT row_key FROM otherwise)" for key in _cell_keys())
+
+
+def _note_otherwise(
+    con: duckdb.DuckDBPyConnection,
+    model: str,
+    grain: Sequence[str],
+    before: Release,
+    after: Release,
+    add: bool = False,
+) -> bool:
+    """Make the table `otherwise` of the rows of a model that differ; gives False if the model is not kept."""
+    a, b = before.part(model), after.part(model)
+    if a is None or b is None:
+        return False
+    if not add:
+        con.execute("CREATE OR REPLACE TEMP TABLE otherwise (row_key VARCHAR)")
+    sides = [f"SELECT * FROM read_parquet({quoted(str(f))})" for f in (a, b)]
+    key = cells.row_key(grain)
+    if _same_columns(con, a, b):
+        differ = f"({sides[0]} EXCEPT {sides[1]}) UNION ALL ({sides[1]} EXCEPT {sides[0]})"
+        con.execute(f"INSERT INTO otherwise SELECT {key} FROM ({differ})")
+    else:
+        for side in sides:
+            con.execute(f"INSERT INTO otherwise SELECT {key} FROM ({side})")
+    return True
+
+
+def _mark_cells(
+    con: duckdb.DuckDBPyConnection, table: str, grain: Sequence[str], a: Path | None, b: Path | None
+) -> None:
+    """Note in `same_cell` the cells of a table of the house that are the same before anything is hidden."""
+    if a is None or b is None or not _same_columns(con, a, b):
+        return
+    described = con.execute(f"DESCRIBE FROM read_parquet({quoted(str(a))})").fetchall()
+    columns = [name for name, *_ in described if name not in grain]
+    joined = " AND ".join(f"a.{g} IS NOT DISTINCT FROM b.{g}" for g in grain)
+    key = cells.row_key([f"coalesce(b.{g}, a.{g})" for g in grain])
+    differ = [f"CASE WHEN a.{c} IS DISTINCT FROM b.{c} THEN {quoted(c)} END" for c in columns]
+    differ.append(f"CASE WHEN a.is_there IS NULL OR b.is_there IS NULL THEN {quoted(WHOLE)} END")
+    sides = [f"(SELECT *, true AS is_there FROM read_parquet({quoted(str(f))}))" for f in (a, b)]
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE otherwise_cell AS SELECT row_key, column_name FROM ("
+        f"SELECT {key} AS row_key, unnest([{', '.join(differ)}]) AS column_name "
+        f"FROM {sides[0]} AS a FULL JOIN {sides[1]} AS b ON {joined}) WHERE column_name IS NOT NULL"
+    )
+    con.execute(
+        "INSERT INTO same_cell SELECT id, column_name FROM cell JOIN differs USING (id) "
+        "ANTI JOIN otherwise_cell USING (row_key, column_name) "
+        f"WHERE output = 'house' AND table_name = $1 AND row_key <> $2 AND NOT ({IS_OTHERWISE})",
+        [table, WHOLE],
+    )
 
 
 def _is_shown_as_made(before: Release, after: Release, table: str) -> bool:
@@ -260,7 +309,7 @@ def _attribute(con: duckdb.DuckDBPyConnection, before: Release, after: Release) 
                 id, column_name, old, new, difference, output, table_name, row_key, kind,
                 CASE
                     WHEN column_name = 'as_of' AND output = 'public' AND pair = 0 AND newest IS NOT NULL THEN newest
-                    WHEN stands_on_same THEN {because(shown)}
+                    WHEN stands_on_same OR is_same_cell THEN {because(shown)}
                     ELSE list_concat(
                         CASE
                             WHEN list_contains([{", ".join(quoted(c) for c in WEIGHTED)}], column_name) THEN weighted
@@ -277,6 +326,7 @@ def _attribute(con: duckdb.DuckDBPyConnection, before: Release, after: Release) 
                 END AS because,
                 fallback
             FROM cell
+            LEFT JOIN (SELECT *, true AS is_same_cell FROM same_cell) USING (id, column_name)
             JOIN (
                 SELECT *, id IN (SELECT id FROM cell WHERE column_name = 'conf_status') AS flips FROM differs
             ) USING (id)

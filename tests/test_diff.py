@@ -83,6 +83,10 @@ class Script:
         (self.place.state / "key").chmod(0o600)
         self.sql = folder / "sql"
         shutil.copytree(PROJECT / "sql", self.sql)
+        self.here = settings.Settings(
+            raw=self.place.raw, warehouse=self.place.warehouse, state=self.place.state, sql=self.sql, threads=2,
+            memory=None, notify=None, keep=30, keep_days=30,
+        )  # fmt: skip
         self.random = random.Random(11)
         self.nights: list[Night] = []
         self.touched: Touched = {}
@@ -128,11 +132,14 @@ class Script:
 
     def refresh(self, name: str) -> None:
         """What `meetlat refresh` does, without the books that Dagster keeps of it."""
-        here = settings.Settings(self.place.raw, self.place.warehouse, self.place.state, self.sql, 2, None, None)
-        before = self.place.release_id() if self.place.current.exists() else ""
-        with refresh.locked(here):
-            refresh.prepare(here)
-            release.publish(plan.Build(plan.look(here)))
+        with refresh.locked(self.here):
+            refresh.prepare(self.here)
+            release.publish(plan.Build(plan.look(self.here)))
+        self.note(name)
+
+    def note(self, name: str) -> None:
+        """What was done since the last release has become one."""
+        before = self.nights[-1].after if self.nights else ""
         self.nights.append(Night(name, before, self.place.release_id(), self.touched))
         self.touched = {}
 
@@ -208,6 +215,11 @@ def play(folder: Path) -> None:
     assert len(wrong) == 9
     script.deliver(MESSAGES, "2012-07", [row | {"sentiment": 3} for row in wrong], "correction")
     script.refresh("few more")
+
+    erased = [row for row in first if row["organisation"] == "municipality_03"][:12]
+    script.touch(MESSAGES, "erasure", erased)
+    refresh.erase(script.here, MESSAGES, "respondent", [row["author"] for row in erased], lambda _: None)
+    script.note("erasure")
     (folder / "nights.json").write_text(json.dumps([dataclasses.asdict(night) for night in script.nights]))
 
 
@@ -317,6 +329,7 @@ def of(found: dict[Cell, set[str]], output: str, *columns: str) -> Iterator[tupl
 SINGLE = {
     "new delivery": "new_delivery", "correction": "correction", "sector moved": "reference", "margin": "weighting",
     "contract": "contract", "rules": "disclosure", "query": "method",
+    "erasure": "erasure",
 }  # fmt: skip
 
 
@@ -407,6 +420,16 @@ def test_a_figure_that_stood(history: tuple[Place, dict[str, Night]]) -> None:
     assert {frozenset(c) for _, row, c in of(more, "house", "value") if row == key} == {frozenset({"correction"})}
 
 
+def test_an_erasure_leaves_no_value_before(history: tuple[Place, dict[str, Night]]) -> None:
+    """In the release the old value of what it changed is not told; with older releases it is known by source only."""
+    place, nights = history
+    assert place.query("SELECT count(old), count(difference), count(new) > 0 FROM meta.change") == [(0, 0, True)]
+    ran = place.meetlat("diff", nights["one source"].after, nights["erasure"].after, "--json")
+    changed = json.loads(ran.stdout)["changes"]
+    named = {cause for change in changed for cause in change["causes"].split(", ")}
+    assert "erasure" in named and named <= {"new_delivery", "correction", "erasure", "disclosure"}
+
+
 def test_the_first_release_and_its_changelog(history: tuple[Place, dict[str, Night]]) -> None:
     place, nights = history
     assert changes(place, nights["first"]) == {}
@@ -419,8 +442,8 @@ def test_the_first_release_and_its_changelog(history: tuple[Place, dict[str, Nig
 def test_the_command(history: tuple[Place, dict[str, Night]]) -> None:
     place, nights = history
     ran = place.meetlat("diff", "--rows", "3")
-    assert ran.returncode == 0 and "correction" in ran.stdout and "more cells" in ran.stdout
-    assert nights["few more"].before in ran.stdout and nights["few more"].after in ran.stdout
+    assert ran.returncode == 0 and "erasure" in ran.stdout and "more cells" in ran.stdout
+    assert nights["erasure"].before in ran.stdout and nights["erasure"].after in ran.stdout
     (said,) = lines(place.meetlat("diff", "nothing"))
     assert "There is no release nothing" in said
     (said,) = lines(place.meetlat("diff", "--table", "mart.nothing"))

@@ -120,7 +120,7 @@ def _deliveries(release: Release, source: str) -> dict[str, dict[str, JSON]]:
     found = {}
     for name, entry in sorted(release.manifest["sources"].items()):
         for d in entry["deliveries"]:
-            answers = next(hashes, None) if d["staged"] else None
+            answers = next(hashes, "gone") if d["staged"] else None  # gone: with an erasure
             if name == source:
                 found[d["sha256"][:16]] = d | {"answers": answers}
     return found
@@ -145,14 +145,16 @@ def _source(con: duckdb.DuckDBPyConnection, pair: int, source: str, before: Rele
         )
         for i in new
     }  # fmt: skip
-    causes = {"new_delivery"} if "new" in states_b.values() else set()
-    causes |= {"correction"} if not causes or {"gone", "again"} & {*states_a.values(), *states_b.values()} else set()
+    states = {*states_a.values(), *states_b.values()}
+    causes = {"new_delivery"} if "new" in states else set()
+    causes |= {"correction"} if {"gone", "again"} & states else set()
     causes |= remade
     contract = (after if source in after.manifest["contracts"] else before).manifest["contracts"][source]
     if not all((*files_a.values(), *files_b.values())):
         # answers of a release are no longer kept: they went with an erasure, or with the parts of that time
         about = {"monitor_code": contract["monitor"], "audience_code": contract["audience"]}
-        for cause in causes:
+        # what a new delivery replaced cannot be seen any more
+        for cause in sorted(causes | ({"correction"} if "new" in states else set())):
             _pattern(con, pair, [ANSWERS], cause, source, about)
         return
     content = ", ".join(CONTENT)
@@ -200,7 +202,7 @@ def _source(con: duckdb.DuckDBPyConnection, pair: int, source: str, before: Rele
         """,
         [source, *monitors],
     )
-    for cause in causes:
+    for cause in sorted(causes or {"correction"}):
         con.execute("INSERT INTO broad VALUES ($1, $2, $3, $4)", [pair, ANSWERS, CAUSES.index(cause), source])
 
 
@@ -296,6 +298,8 @@ def _domains(con: duckdb.DuckDBPyConnection, pair: int, before: Release, after: 
     """Fill `exact` with the cells that the answers in `moved` belong to, by the places of their own release."""
     con.execute("INSERT INTO newest SELECT DISTINCT $1, cause, origin, answered_on FROM moved", [pair])
     sectors, bridges, periods = (_maps(before, after, model) for model in PLACES)
+    if not (sectors and bridges and periods):  # where the answers belong is no longer kept: neither are they
+        return
     for side in (0, 1):
         con.execute(
             f"""
@@ -326,7 +330,8 @@ def _sectors_moved(
     cube = after.part("cube.score_counts") or before.part("cube.score_counts")
     sectors, bridges, periods = (_maps(before, after, model) for model in PLACES)
     source = after.tables(HOUSE)["core.dim_source"]
-    if cube is None:
+    if cube is None or not (sectors and bridges and periods):
+        _pattern(con, pair, [root], cause, origin)
         return
     placed = [
         f"""

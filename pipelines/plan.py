@@ -70,7 +70,17 @@ REFERENCE = {
 }  # fmt: skip
 STAGING_CODE = ("staging", "judging", "privacy", "erasure", "engine", "formats", "readers")
 MODEL_CODE = ("models", "estimates", "weighting", "engine")
-RELEASE_CODE = (*STAGING_CODE, *MODEL_CODE, "supersession", "plan", "release", "disclosure", "audit", "dataset")
+RELEASE_CODE = (
+    *STAGING_CODE,
+    *MODEL_CODE,
+    "supersession",
+    "plan",
+    "release",
+    "database",
+    "disclosure",
+    "audit",
+    "dataset",
+)
 PART_LIBRARIES = ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")
 RELEASE_LIBRARIES = (*PART_LIBRARIES, "highspy", "xlsxwriter")
 
@@ -321,6 +331,7 @@ class Build:
         self.store = Store(inputs.settings.warehouse / "parts")
         self.report = report
         self.dry = dry
+        self.full = False  # whether nothing is made of what the release before has
         self.refused: dict[Path, str] = {}  # deliveries that staging refused, with the sentence
         self.made: list[tuple[str, float, float]] = []  # parts that did not exist yet: began, ended
         self.failure: MeetlatError | None = None  # what stopped the run, for who started it

@@ -61,6 +61,7 @@ def _run(settings: Settings, report: Report, full: bool) -> Outcome:
     if not full and stopped and current.get("content_id") == inputs.content_id:
         raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
     build = Build(inputs, report)
+    build.full = full
     looked = time.perf_counter()
     stale = None if full else set(plan.stale(inputs))
     with build.ahead():

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,31 +18,20 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines import engine, history, plan, privacy
+from pipelines import database, engine, history, plan, privacy
 from pipelines.changes import kept, record
+from pipelines.database import STORAGE_VERSION, Table, is_headline, view_of
 from pipelines.disclosure.columns import LOST
-from pipelines.engine import quoted
 from pipelines.errors import MeetlatError, writing
-from pipelines.models import HEADLINE, Column, Model
-from pipelines.parts import JSON, digest, failpoint, flush
+from pipelines.models import Column, Model
+from pipelines.parts import JSON, Part, digest, failpoint, flush
 from pipelines.plan import Build
 
 if TYPE_CHECKING:
     from pipelines.audit import Finding, Report
     from pipelines.disclosure.outputs import Disclosed
 
-STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
-
 LEDGER = "published_figures.parquet"  # in restricted/: what the next refresh must know of public/ and participants/
-
-# labels that the view of a headline mart adds: prefix, dimension, key
-LABELS = (
-    ("monitor", "core.dim_monitor", "monitor_code"),
-    ("audience", "core.dim_audience", "audience_code"),
-    ("sector", "core.dim_sector", "sector_code"),
-    ("channel", "core.dim_channel", "channel_code"),
-    ("measure", "core.dim_measure", "measure_code"),
-)
 
 META = {
     "meta.release": (
@@ -329,73 +318,83 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
     from pipelines.dataset import handout
 
     models = [m for m in build.inputs.models.values() if not m.working]
-    files: dict[str, list[Path]] = {}
+    files: dict[str, dict[str, Path]] = {}
+    made_of: dict[str, dict[str, str | None]] = {}
     for model in models:
         base = folder / ("restricted/parquet" if model.restricted else "parquet")
-        parts = build.parts(model.name)
-        if model.per_delivery:
-            of = [(source, d) for source in build.inputs.sources.values() for d, _ in build.accepted(source)]
-            names = [
-                None if s.is_past_retention else f"{model.name}/{s.name}/{_plain(d.order)}-{d.id[:8]}.parquet"
-                for s, d in of
-            ]
-        else:
-            names = [f"{model.name}.parquet"]
-        files[model.name] = [_link(p.file(), base / name) for p, name in zip(parts, names, strict=True) if name]
-    whole = files | {m.name: [p.file() for p in build.parts(m.name)] for m in models if not m.restricted}
+        placed = _placed(build, model)
+        files[model.name] = {key: _link(part.file(), base / name) for key, (part, name) in placed.items()}
+        made_of[model.name] = {key: part.hash for key, (part, _) in placed.items()}
+    whole = files | {m.name: {"": build.parts(m.name)[0].file()} for m in models if not m.restricted}
     _hide_employees(build, models, files, folder)
     meta = _meta_rows(build, id, disclosed, models, gate)
     for name, (_, _, columns) in META.items():
-        files[name] = whole[name] = [folder / "parquet" / f"{name}.parquet"]
+        files[name] = whole[name] = {"": folder / "parquet" / f"{name}.parquet"}
+        made_of[name] = {"": None}
         if name not in kept.TABLES:
-            _write_rows(files[name][0], columns, meta[name])
+            _write_rows(files[name][""], columns, meta[name])
 
-    tables = {m.name: (m.text, m.columns) for m in models}
-    tables |= {name: (text, columns) for name, (text, _, columns) in META.items()}
-    open_to_all = {n: t for n, t in tables.items() if not _restricted(build, n)}
-    public = _write_outputs(build, id, disclosed, models, {n: f[0] for n, f in whole.items() if len(f) == 1}, folder)
-    _write_manifest(build, id, gate, meta["meta.release"][0], folder)
+    described = {m.name: (m.text, m.columns) for m in models}
+    described |= {name: (text, columns) for name, (text, _, columns) in META.items()}
+    tables = {n: Table(*told, whole[n], made_of[n]) for n, told in described.items()}
+    house = {
+        n: Table(*told, files[n], dict.fromkeys(files[n])) for n, told in described.items() if not _restricted(build, n)
+    }
+    single = {n: by_key[""] for n, by_key in whole.items() if "" in by_key}
+    public = {
+        n: Table(text, columns, {"": file}, {"": None})
+        for n, (text, columns, file) in _write_outputs(build, id, disclosed, models, single, folder).items()
+    }
+    before = history.latest(build.settings)
+    earlier = plan.manifest(build.settings)
+    renews = bool(earlier) and not build.full and earlier["erasures"] == build.inputs.erasures
+    _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
     kept.keep(build.settings, folder)
-    databases = [
-        ("restricted/warehouse.duckdb", tables, whole),
-        ("benchmark.duckdb", open_to_all, files),
-        ("public/benchmark.duckdb", {n: t[:2] for n, t in public.items()}, {n: [t[2]] for n, t in public.items()}),
-    ]
 
-    def write(each: tuple[str, Mapping[str, tuple[str, list[Column]]], Mapping[str, list[Path]]]) -> None:
-        name, described, made = each
-        _write_database(folder / name, described, made, [] if name.startswith("public") else models)
+    def write_restricted() -> None:
+        file = folder / "restricted" / "warehouse.duckdb"
+        # a copy would hold what was erased in blocks that are not used any more
+        if not (renews and database.renew(file, tables, models, before)):
+            database.write(file, tables, models)
 
     facts = meta["meta.release"][0]
     carried = [
-        handout.of(build, "house", facts, _described(build, models, open_to_all, files), folder),
-        handout.of(
-            build,
-            "public",
-            facts,
-            _described(build, [], {n: t[:2] for n, t in public.items()}, {n: [t[2]] for n, t in public.items()}),
-            folder / "public",
-        ),
+        handout.of(build, "house", facts, _described(build, models, house), folder),
+        handout.of(build, "public", facts, _described(build, [], public), folder / "public"),
     ]
-    jobs = [partial(write, each) for each in databases] + [partial(handout.write_tables, each) for each in carried]
+    jobs: list[Callable[[], None]] = [
+        write_restricted,
+        partial(database.write, folder / "benchmark.duckdb", house, models),
+        partial(database.write, folder / "public" / "benchmark.duckdb", public, []),
+        *(partial(handout.write_tables, each) for each in carried),
+    ]
     engine.side_by_side(build.settings, lambda job: job(), jobs)
-    has_before = bool(plan.manifest(build.settings))
     for each in carried:
-        handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if has_before else "")
+        handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
+
+
+def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:
+    """The parts of a table that stand in a release, and the file of each: by source and delivery, or all in one."""
+    parts = build.parts(model.name)
+    if not model.per_delivery:
+        return {"": (parts[0], f"{model.name}.parquet")}
+    of = [(source, delivery) for source in build.inputs.sources.values() for delivery, _ in build.accepted(source)]
+    return {
+        f"{s.name}/{d.id}": (part, f"{model.name}/{s.name}/{_plain(d.order)}-{d.id[:8]}.parquet")
+        for (s, d), part in zip(of, parts, strict=True)
+        if not s.is_past_retention
+    }
 
 
 def _described(
-    build: Build,
-    models: list[Model],
-    tables: Mapping[str, tuple[str, list[Column]]],
-    files: Mapping[str, list[Path]],
+    build: Build, models: list[Model], tables: Mapping[str, Table]
 ) -> dict[str, tuple[str, list[str], list[Column], Path | None, str]]:
     """Tables as `dataset/` wants them, and the views of those of `models` that have one."""
     every = build.inputs.models
     found: dict[str, tuple[str, list[str], list[Column], Path | None, str]] = {}
-    for name, (text, columns) in tables.items():
+    for name, table in tables.items():
         grain = every[name].grain if name in every else META[name][1].split(", ")
-        found[name] = (text, grain, columns, files[name][0] if len(files[name]) == 1 else None, "")
+        found[name] = (table.text, grain, table.columns, table.files.get(""), "")
     for model in models:
         if is_headline(model) and model.name in tables:
             name, text, columns = view_of(model)
@@ -433,7 +432,7 @@ def _parents(build: Build) -> dict[str, str | None]:
     return {row["sector_code"]: row["parent_code"] or None for row in build.inputs.lists["sectors"]}
 
 
-def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Path]], folder: Path) -> None:
+def _hide_employees(build: Build, models: list[Model], files: Mapping[str, Mapping[str, Path]], folder: Path) -> None:
     """Write anew the tables of the house that show few employees; `files` then names these."""
     from pipelines.disclosure import house
 
@@ -443,7 +442,7 @@ def _hide_employees(build: Build, models: list[Model], files: dict[str, list[Pat
         house.load(con, house.hidden(con, cells.file(), _parents(build), rules, build.settings.threads))
         for model in models:
             if not model.restricted and house.touches(model):
-                (made,) = files[model.name]
+                made = files[model.name][""]
                 aside = made.with_name(f".{made.name}")
                 if house.write(con, model, made, rules, aside):
                     made.unlink()
@@ -559,82 +558,17 @@ def _write_rows(file: Path, columns: list[Column], rows: list[dict[str, JSON]]) 
         engine.write_parquet(con, "FROM listed ORDER BY ALL", file)
 
 
-# --- the DuckDB files ----------------------------------------------------------------------------
-
-
-def is_headline(model: Model) -> bool:
-    return tuple(model.grain) == HEADLINE and not model.working
-
-
-def view_of(model: Model) -> tuple[str, str, list[Column]]:
-    """Name, description and columns of the view that joins the labels to a headline mart."""
-    layer, _, name = model.name.partition(".")
-    labels = [
-        Column(f"{prefix}_label_{language}", "VARCHAR", f"Label of {key} in {spoken}.")
-        for prefix, _, key in LABELS
-        for language, spoken in (("en", "English"), ("nl", "Dutch"))
-    ]
-    orders = [
-        Column(f"{prefix}_sort_order", "INTEGER", f"Place of {key} in a list.")
-        for prefix, _, key in LABELS
-        if prefix in ("audience", "sector", "channel")
-    ]
-    text = f"{model.text} With labels, years only and without totals, so that rows may be added up."
-    return f"{layer}.v_{name}", text, [*model.columns, *labels, *orders]
-
-
-def _view_query(model: Model) -> str:
-    labels = [f"{p}.label_{language} AS {p}_label_{language}" for p, _, _ in LABELS for language in ("en", "nl")]
-    orders = [f"{p}.sort_order AS {p}_sort_order" for p in ("audience", "sector", "channel")]
-    joins = " ".join(f"JOIN {table} AS {p} ON {p}.{key} = m.{key}" for p, table, key in LABELS)
-    return (
-        f"SELECT m.*, {', '.join(labels + orders)} FROM {model.name} AS m {joins} "
-        "WHERE m.period_type = 'year' AND NOT m.is_total"
-    )
-
-
-def _write_database(
-    file: Path,
-    tables: Mapping[str, tuple[str, list[Column]]],
-    files: Mapping[str, list[Path]],
-    models: list[Model],
-) -> None:
-    """One DuckDB file with tables, views and comments; without constraints, which old readers refuse."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with duckdb.connect() as con:
-        con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        con.execute("SET threads = 1")  # rows in file order: half the size and half the work of two threads
-        con.execute("USE published")
-        con.execute("BEGIN")
-        for name, (text, columns) in tables.items():
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.split('.')[0]}")
-            con.execute(f"CREATE TABLE {name} ({', '.join(f'{c.name} {c.type}' for c in columns)})")
-            listed = ", ".join(quoted(str(f)) for f in files[name])
-            picked = ", ".join(c.name for c in columns)
-            if listed:
-                con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{listed}])")
-            _comment(con, "TABLE", name, text, columns)
-        for model in models:
-            if is_headline(model) and model.name in tables:
-                name, text, columns = view_of(model)
-                con.execute(f"CREATE VIEW {name} AS {_view_query(model)}")
-                _comment(con, "VIEW", name, text, columns)
-        con.execute("COMMIT")
-        con.execute("USE memory")
-        con.execute("CHECKPOINT published")
-        con.execute("DETACH published")
-
-
-def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str, columns: list[Column]) -> None:
-    con.execute(f"COMMENT ON {kind} {name} IS {quoted(text)}")
-    for c in columns:
-        con.execute(f"COMMENT ON COLUMN {name}.{c.name} IS {quoted(c.text)}")
-
-
 # --- finishing -----------------------------------------------------------------------------------
 
 
-def _write_manifest(build: Build, id: str, gate: list[dict[str, JSON]], release: dict[str, JSON], folder: Path) -> None:
+def _write_manifest(
+    build: Build,
+    id: str,
+    gate: list[dict[str, JSON]],
+    release: dict[str, JSON],
+    tables: Mapping[str, Table],
+    folder: Path,
+) -> None:
     """`manifest.json` is what the next refresh compares with; `publication.json` holds the clock."""
     answers = {g["source_code"]: g["answers"] for g in gate}
     sources = {
@@ -662,6 +596,7 @@ def _write_manifest(build: Build, id: str, gate: list[dict[str, JSON]], release:
         "erasures": build.inputs.erasures,
         "sources": sources,
         "parts": build.named(),
+        "tables": {name: table.record for name, table in tables.items()},
         **record.record(build.inputs),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))

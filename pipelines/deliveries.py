@@ -51,8 +51,13 @@ def sources(raw: Path) -> list[Path]:
     return folders
 
 
-def arrived(source: Path, contract: Contract) -> list[Delivery]:
+Digests = dict[str, list[object]]  # path → size, time, inode and SHA-256 of a file that was read before
+
+
+def arrived(source: Path, contract: Contract, known: Digests | None = None) -> list[Delivery]:
     """The deliveries of one source in their declared order, oldest first.
+
+    A file that is as it was when its digest was found is not read again; `known` gets the digests that are found.
 
     Dotfiles, `*.part` and files that are still changing have not arrived yet. A name that does not
     fit the contract, a tie in the order and a second copy of the same bytes are refused deliveries.
@@ -76,7 +81,7 @@ def arrived(source: Path, contract: Contract) -> list[Delivery]:
             fault = f"has no order key in its name (`order: {contract.delivery.order}`); rename it."
         else:
             try:
-                settled = digest(path)
+                settled = _known(path, {} if known is None else known)
             except OSError as error:
                 fault = f"cannot be read ({error.strerror})."
             else:
@@ -103,6 +108,19 @@ def _in_order(found: list[Delivery]) -> list[Delivery]:
                 )
         ordered.append(Delivery(delivery.source, delivery.path, delivery.sha256, delivery.order, fault))
     return ordered
+
+
+def _known(path: Path, known: Digests) -> str | None:
+    """The digest of a file, without reading it where size, time and inode are those of when it was read."""
+    stat = path.stat()
+    state: list[object] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    before = known.get(str(path))
+    if before is not None and before[:3] == state:
+        return str(before[3])
+    found = digest(path)
+    if found is not None and time.time() - stat.st_mtime > SETTLED:  # else it may change within the clock's grain
+        known[str(path)] = [*state, found]
+    return found
 
 
 def digest(path: Path) -> str | None:

@@ -55,7 +55,7 @@ STAGED = {
     "staged.text": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
     "question VARCHAR, text VARCHAR",
     "staged.receipt": "source_code VARCHAR, delivery_id VARCHAR, kind VARCHAR, state VARCHAR, reason VARCHAR, n BIGINT",
-    "staged.superseded": "source_code VARCHAR, delivery_id VARCHAR, response_id VARCHAR",
+    "staged.superseded": "source_code VARCHAR, delivery_id VARCHAR, response_id VARCHAR, n_not_asked INTEGER",
     "staged.repeat_respondent": "source_code VARCHAR, delivery_id VARCHAR, respondent_id VARCHAR",
     "staged.delivery": "source_code VARCHAR, delivery_id VARCHAR, file_name VARCHAR, order_key VARCHAR, "
     "sha256 VARCHAR, status VARCHAR, message VARCHAR, is_stale BOOLEAN, questions BIGINT",
@@ -197,8 +197,11 @@ def manifest(settings: Settings, release: Path | None = None) -> dict[str, JSON]
         return {}
 
 
-def look(settings: Settings, make_key: bool = True) -> Inputs:
-    """Look up everything a release depends on. Raises MeetlatError if something is not in order."""
+def look(settings: Settings, make_key: bool = True, full: bool = False) -> Inputs:
+    """Look up everything a release depends on. Raises MeetlatError if something is not in order.
+
+    `full`: read every delivery, also those that look as they did when they were read before.
+    """
     current = manifest(settings)
     key = privacy.load_key(settings.state, make_key)
     if current and current["key_fingerprint"] != privacy.fingerprint(key):
@@ -213,11 +216,16 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
     if faults := reference.faults(lists, agreed):
         raise MeetlatError("\n".join(faults))
     sources = {}
+    digests = {} if full else _digests(settings)
+    before = dict(digests)
     for folder in folders:
         contract = agreed[folder.name]
         measures = {m: reference.measure(lists, m, folder.name) for m in contract.measures}
-        source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract))
+        source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract, digests))
         sources[folder.name] = _unless_vanished(settings, source, current)
+    if digests != before and make_key:
+        there = {path: state for path, state in digests.items() if Path(path).exists()}
+        history.write_aside(settings.state / "digests.json", json.dumps(there), 0o600)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
         if not _accepted(settings, name, _published(current, name)):
             raise MeetlatError(
@@ -234,6 +242,15 @@ def look(settings: Settings, make_key: bool = True) -> Inputs:
         dataset_declared.load(settings.raw),
         erasure.load(settings, agreed),
     )
+
+
+def _digests(settings: Settings) -> deliveries.Digests:
+    """The digests that were found before. A file that cannot be read costs time only."""
+    try:
+        known: deliveries.Digests = json.loads((settings.state / "digests.json").read_text())
+        return known
+    except (OSError, ValueError):
+        return {}
 
 
 def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, JSON]) -> Source:
@@ -404,15 +421,21 @@ class Build:
         if not accepted:
             return None
         mode = source.contract.delivery.mode
-        made_of = [source.name, mode, [part.hash for _, part in accepted], code("supersession", "engine"), versions()]
+        name = f"superseded.{source.name}"
+
+        def hash(staged: list[tuple[Delivery, Part]]) -> str:
+            made_of = [part.hash for _, part in staged]
+            return digest([source.name, mode, made_of, code("supersession", "engine"), versions()])
 
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"comparing the deliveries of {source.name}")
             from pipelines import supersession
 
-            return supersession.supersede(self.settings, source.name, mode, [(d.id, p) for d, p in accepted], folder)
+            before = self.store.find(name, hash(accepted[:-1])) if accepted[:-1] and not self.full else None
+            listed = [(d.id, p) for d, p in accepted]
+            return supersession.supersede(self.settings, source.name, mode, listed, folder, before)
 
-        return self._make(f"superseded.{source.name}", digest(made_of), write)
+        return self._make(name, hash(accepted), write)
 
     # tables
 

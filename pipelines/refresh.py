@@ -49,7 +49,7 @@ def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
 
 def _run(settings: Settings, report: Report, full: bool) -> Outcome:
     clock = time.perf_counter()
-    inputs = plan.look(settings)
+    inputs = plan.look(settings, full=full)
     current = plan.manifest(settings)
     stopped = [s.stopped for s in inputs.sources.values() if s.stopped]
     if not full and current.get("inputs_id") == inputs.release_id:

@@ -37,11 +37,13 @@ WITH row_count AS (
     FROM staged.receipt WHERE kind = 'row' GROUP BY source_code, delivery_id
 ),
 not_asked AS (
-    SELECT source_code, delivery_id, sum(n_not_asked) AS n
-    FROM staged.response ANTI JOIN staged.superseded USING (source_code, delivery_id, response_id)
-    GROUP BY source_code, delivery_id
+    SELECT source_code, delivery_id, sum(n) AS n FROM staged.receipt
+    WHERE kind = 'cell' AND state = 'not_asked' GROUP BY source_code, delivery_id
 ),
-replaced AS (SELECT source_code, delivery_id, count(*) AS n FROM staged.superseded GROUP BY source_code, delivery_id),
+replaced AS (
+    SELECT source_code, delivery_id, count(*) AS n, sum(n_not_asked) AS not_asked
+    FROM staged.superseded GROUP BY source_code, delivery_id
+),
 -- the cells are counted where the figures come from, not where the rows were read
 cell_count AS (
     SELECT
@@ -65,7 +67,7 @@ SELECT
     d.questions,
     coalesce(c.answer, 0) AS cells_answer, coalesce(c.blank, 0) AS cells_blank,
     coalesce(c.dont_know, 0) AS cells_dont_know, coalesce(c.refused, 0) AS cells_refused,
-    coalesce(not_asked.n, 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
+    coalesce(not_asked.n - coalesce(replaced.not_asked, 0), 0) AS cells_not_asked, coalesce(c.quarantined, 0) AS cells_quarantined
 FROM staged.delivery AS d
 -- a second copy of the same bytes is refused: it has the id of the first, but no rows of its own
 LEFT JOIN row_count AS r ON d.status = 'accepted' AND (r.source_code, r.delivery_id) = (d.source_code, d.delivery_id)

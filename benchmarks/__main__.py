@@ -5,6 +5,7 @@ python -m benchmarks coverage --runs 4000
 python -m benchmarks marts
 python -m benchmarks marts --cells 8000000
 python -m benchmarks disclosure
+python -m benchmarks nightly --answers 2000000 20000000
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import coverage, disclosure, marts, measure, staging
+from benchmarks import coverage, disclosure, marts, measure, nightly, staging
 
 CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 
@@ -41,7 +42,15 @@ def main() -> None:
     three.add_argument("--memory", help="as MEETLAT_MEMORY, such as 2GiB")
     three.add_argument("--cache", type=Path, default=CACHE)
     which.add_parser("disclosure", help="hiding and audit of a made-up release with about 2,000 hidden cells")
+    night = which.add_parser("nightly", help="one new delivery of 24, beside a build from nothing")
+    night.add_argument("--answers", type=int, nargs="+", default=[2_000_000, 20_000_000], help="of the histories")
+    night.add_argument("--repeats", type=int, default=1)
+    night.add_argument("--cache", type=Path, default=CACHE)
     asked = parser.parse_args()
+    if asked.which == "nightly":
+        print(f"{measure.machine()}; median of {asked.repeats}\n")
+        print(nightly.run(asked.cache, asked.answers, asked.repeats))
+        return
     if asked.which == "disclosure":
         print(f"{measure.machine()}\n\n{disclosure.run()}")
         return

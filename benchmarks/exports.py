@@ -20,7 +20,7 @@ def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8", packe
     files = []
     for part in range(parts):
         first, last = rows * part // parts, rows * (part + 1) // parts
-        file_ = cache / f"klantcontact_klanten_2011-Q{part + 1}_{rows}_{parts}_{encoding}.csv"
+        file_ = cache / f"klantcontact_klanten_{2011 + part // 4}-Q{part % 4 + 1}_{rows}_{parts}_{encoding}.csv"
         if not file_.exists():
             _write(file_, first, last, codes, encoding)
         files.append(_packed(file_) if packed else file_)

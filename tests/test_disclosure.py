@@ -28,7 +28,7 @@ from pipelines.disclosure.columns import COLUMNS, OWN
 from pipelines.disclosure.rules import Rules
 
 FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
-RELEASES = 50 if FULL else 16
+RELEASES = 50 if FULL else 8
 SHARES = 8 if FULL else 4
 RULES = Rules()
 GRADES = 6  # a seed that gives the grades of 3,399 people

@@ -30,7 +30,7 @@ def history(once: Once, built: Place) -> tuple[Place, list[str]]:
         for title in ("Second", "Third"):
             publish(place, title)
 
-    place = Place(once("history", make))
+    place = Place(once("three_releases", make))
     known = sorted(place.warehouse.glob("releases/*"), key=lambda r: (r / "publication.json").stat().st_mtime)
     return place, [release.name for release in known]
 

@@ -167,7 +167,7 @@ def test_planted_values_are_found(tmp_path: Path, built: Place) -> None:
     needles = secrets(built.raw)
     names = sorted(needle for needle in needles if " " in needle and needle.isascii())
     person = names[len(names) // 2]
-    parquet = next((built.current / "parquet").glob("*.parquet"))
+    parquet = built.current / "parquet" / "core.dim_source.parquet"
     with duckdb.connect() as con:
         planted = f"SELECT *, 'x{person}y' AS planted FROM read_parquet('{parquet}')"
         con.execute(f"COPY ({planted}) TO '{tmp_path / parquet.name}' (FORMAT parquet, COMPRESSION zstd)")

@@ -321,6 +321,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.option.markexpr.startswith("not oracle"):
         terminalreporter.write_line("Not run: the live comparison with R (needs Rscript); python -m pytest -m oracle")
+        terminalreporter.write_line("Not run: a full disk (needs the right to mount); python -m pytest -m small_disk")
         terminalreporter.write_line("Not run: BI clients (docs/bi.md says how); python -m pytest -m clients")
 
 

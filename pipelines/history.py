@@ -201,12 +201,12 @@ def retire(settings: Settings) -> None:
 
 def before_erasure(settings: Settings) -> list[Retained]:
     """The releases that still hold persons who were erased since."""
-    now = json.loads((latest(settings) / "manifest.json").read_text())["erasures"]
-    return [
-        release
-        for release in releases(settings)
-        if not release.reissued and json.loads((release.folder / "manifest.json").read_text())["erasures"] != now
-    ]
+
+    def erasures(release: Path) -> JSON:
+        return json.loads((release / "manifest.json").read_text()).get("erasures", {})
+
+    now = erasures(latest(settings))
+    return [r for r in releases(settings) if not r.reissued and erasures(r.folder) != now]
 
 
 def remove_unnamed(settings: Settings) -> None:

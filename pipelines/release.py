@@ -350,7 +350,7 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
     }
     before = history.latest(build.settings)
     earlier = plan.manifest(build.settings)
-    renews = bool(earlier) and not build.full and earlier["erasures"] == build.inputs.erasures
+    renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
     _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
     kept.keep(build.settings, folder)
 

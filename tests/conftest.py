@@ -296,6 +296,29 @@ def in_two_nights(once: Once, half_year: Place, sample: Path) -> Place:
     return Place(once("in_two_nights", make))
 
 
+def publish(place: Place, title: str, **env: str) -> str:
+    """Publish a release that differs from the one before by a title only; gives its id."""
+    contract = place.raw / "klantcontact_social" / "contract.yml"
+    lines = contract.read_text().splitlines()
+    contract.write_text("\n".join(f"title: {title}" if line.startswith("title:") else line for line in lines))
+    place.refresh(**env)
+    return sorted(place.warehouse.glob("releases/*"), key=lambda r: (r / "publication.json").stat().st_mtime)[-1].name
+
+
+@pytest.fixture(scope="session")
+def three_releases(once: Once, built: Place) -> tuple[Place, list[str]]:
+    """Three releases, the last one served. Only to look at."""
+
+    def make(folder: Path) -> None:
+        place = built.copy(folder)
+        for title in ("Second", "Third"):
+            publish(place, title)
+
+    place = Place(once("three_releases", make))
+    known = sorted(place.warehouse.glob("releases/*"), key=lambda r: (r / "publication.json").stat().st_mtime)
+    return place, [release.name for release in known]
+
+
 def second_half_arrives(place: Place, sample: Path) -> None:
     for quarter in (3, 4):
         name = QUARTER.format(quarter)
@@ -321,6 +344,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.option.markexpr.startswith("not oracle"):
         terminalreporter.write_line("Not run: the live comparison with R (needs Rscript); python -m pytest -m oracle")
+        terminalreporter.write_line("Not run: tests of many refreshes; python -m pytest -m long")
         terminalreporter.write_line("Not run: a full disk (needs the right to mount); python -m pytest -m small_disk")
         terminalreporter.write_line("Not run: BI clients (docs/bi.md says how); python -m pytest -m clients")
 

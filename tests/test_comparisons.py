@@ -433,6 +433,7 @@ def test_a_year_is_compared_with_the_year_before(broken: Place) -> None:
 # --- what must not matter ------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_order_of_rows_and_threads_change_no_byte(tmp_path: Path, place: Place) -> None:
     rows = stored_rows()
     random.Random(5).shuffle(rows)

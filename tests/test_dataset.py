@@ -65,6 +65,7 @@ def test_the_sums_are_right_and_of_every_file(every_built: Place, folder: str, t
     assert ran.returncode == 1 and file.name in ran.stdout
 
 
+@pytest.mark.long
 def test_the_same_inputs_give_the_same_files(place: Place, built: Place) -> None:
     place.refresh(MEETLAT_THREADS="1")
     for folder in (".", "public"):

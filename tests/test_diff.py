@@ -21,6 +21,8 @@ from conftest import KEY, PROJECT, Once, Place, lines
 from pipelines import models, plan, refresh, release, settings
 from pipelines.changes import kept
 
+pytestmark = pytest.mark.long
+
 MESSAGES, PANEL = "messages", "panel"
 AUDIENCE = {MESSAGES: "message_author", PANEL: "employee"}
 SECTORS = {

@@ -28,8 +28,8 @@ from pipelines.disclosure.columns import COLUMNS, OWN
 from pipelines.disclosure.rules import Rules
 
 FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
-RELEASES = 50 if FULL else 8
-SHARES = 8 if FULL else 4
+RELEASES = 50 if FULL else 12
+SHARES = 8 if FULL else 2
 RULES = Rules()
 GRADES = 6  # a seed that gives the grades of 3,399 people
 YEAR = 2024

@@ -398,6 +398,7 @@ def test_channel_all_is_the_channel_rated(tmp_path: Path) -> None:
 # --- what must not matter, and what must ---------------------------------------------------------
 
 
+@pytest.mark.long
 def test_split_deliveries_and_threads_change_no_byte(place: Place, tmp_path: Path) -> None:
     whole = place.parquet()
     other = Place(tmp_path / "split")
@@ -412,6 +413,7 @@ def test_split_deliveries_and_threads_change_no_byte(place: Place, tmp_path: Pat
     assert {name: split[name] for name in names} == {name: whole[name] for name in names}
 
 
+@pytest.mark.long
 def test_another_set_restages_nothing(place: Place, tmp_path: Path) -> None:
     """A change of reference/drivers.csv makes the sums over the sets anew, and no delivery."""
     mine = place.copy(tmp_path / "mine")

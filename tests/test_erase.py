@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -144,6 +143,7 @@ def test_nobody_goes_back_past_an_erasure(erased: Place) -> None:
     assert "after an erasure" in erased.meetlat("releases").stdout
 
 
+@pytest.mark.long
 def test_the_register_keeps_the_person_out_of_later_deliveries(erased: Place, tmp_path: Path) -> None:
     place = erased.copy(tmp_path / "place")
     plant(place.raw, 4, 60)
@@ -153,6 +153,7 @@ def test_the_register_keeps_the_person_out_of_later_deliveries(erased: Place, tm
     assert found(place, GONE) == set()
 
 
+@pytest.mark.long
 def test_an_erasure_equals_a_build_without_the_person(erased: Place, two_persons: Place, tmp_path: Path) -> None:
     """Byte for byte: what is published does not depend on what was there before."""
     fresh = new_place(tmp_path / "fresh", two_persons.raw)
@@ -165,9 +166,8 @@ def test_an_erasure_equals_a_build_without_the_person(erased: Place, two_persons
     assert {k: v for k, v in there.items() if k not in marked} == {k: v for k, v in here.items() if k not in marked}
 
 
-@pytest.mark.parametrize(
-    "failpoint", ["swap-after", "reissue-before"] if os.environ.get("MEETLAT_TEST_FULL") else ["reissue-before"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("failpoint", ["swap-after", "reissue-before"])
 def test_an_erasure_that_is_killed_is_completed_by_the_next_refresh(
     two_persons: Place, tmp_path: Path, failpoint: str
 ) -> None:

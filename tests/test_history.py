@@ -6,33 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import CUSTOMERS, QUARTER, Once, Place, second_half_arrives
+from conftest import CUSTOMERS, QUARTER, Place, publish, second_half_arrives
 
 from pipelines import history as releases
 from pipelines import settings
-
-
-def publish(place: Place, title: str, **env: str) -> str:
-    """Publish a release that differs from the one before by a title only; gives its id."""
-    contract = place.raw / "klantcontact_social" / "contract.yml"
-    lines = contract.read_text().splitlines()
-    contract.write_text("\n".join(f"title: {title}" if line.startswith("title:") else line for line in lines))
-    place.refresh(**env)
-    return sorted(place.warehouse.glob("releases/*"), key=lambda r: (r / "publication.json").stat().st_mtime)[-1].name
-
-
-@pytest.fixture(scope="session")
-def history(once: Once, built: Place) -> tuple[Place, list[str]]:
-    """Three releases, the last one served. Only to look at."""
-
-    def make(folder: Path) -> None:
-        place = built.copy(folder)
-        for title in ("Second", "Third"):
-            publish(place, title)
-
-    place = Place(once("three_releases", make))
-    known = sorted(place.warehouse.glob("releases/*"), key=lambda r: (r / "publication.json").stat().st_mtime)
-    return place, [release.name for release in known]
 
 
 def named_parts(place: Place) -> set[str]:
@@ -45,21 +22,21 @@ def kept_parts(place: Place) -> set[str]:
     return {str(p.relative_to(place.warehouse / "parts")) for p in (place.warehouse / "parts").glob("*/*")}
 
 
-def test_releases_are_listed_in_order_and_the_served_one_is_marked(history: tuple[Place, list[str]]) -> None:
-    place, ids = history
+def test_releases_are_listed_in_order_and_the_served_one_is_marked(three_releases: tuple[Place, list[str]]) -> None:
+    place, ids = three_releases
     listed = place.meetlat("releases").stdout
     assert [listed.index(id) for id in ids] == sorted(listed.index(id) for id in ids)
     (served,) = [line for line in listed.splitlines() if "served" in line]
     assert ids[-1] in served
 
 
-def test_every_part_that_a_release_stands_on_is_kept_and_no_other(history: tuple[Place, list[str]]) -> None:
-    place, _ = history
+def test_every_part_that_a_release_stands_on_is_kept_and_no_other(three_releases: tuple[Place, list[str]]) -> None:
+    place, _ = three_releases
     assert kept_parts(place) == named_parts(place)
 
 
-def test_a_rollback_stays_until_it_is_lifted(history: tuple[Place, list[str]], tmp_path: Path) -> None:
-    place, ids = history[0].copy(tmp_path / "place"), history[1]
+def test_a_rollback_stays_until_it_is_lifted(three_releases: tuple[Place, list[str]], tmp_path: Path) -> None:
+    place, ids = three_releases[0].copy(tmp_path / "place"), three_releases[1]
     assert ids[1] in place.meetlat("rollback").stdout
     assert place.release_id() == ids[1]
     assert ids[0] in place.meetlat("rollback", ids[0][:6]).stdout
@@ -79,8 +56,8 @@ def test_a_rollback_stays_until_it_is_lifted(history: tuple[Place, list[str]], t
     assert refused.returncode == 1 and "nothing to lift" in refused.stderr
 
 
-def test_a_kill_between_pin_and_swap_is_mended(history: tuple[Place, list[str]], tmp_path: Path) -> None:
-    place, ids = history[0].copy(tmp_path / "place"), history[1]
+def test_a_kill_between_pin_and_swap_is_mended(three_releases: tuple[Place, list[str]], tmp_path: Path) -> None:
+    place, ids = three_releases[0].copy(tmp_path / "place"), three_releases[1]
     assert place.run("rollback", ids[1], MEETLAT_FAILPOINT="swap-before").returncode < 0
     assert place.release_id() == ids[-1]
     place.refresh()
@@ -88,8 +65,8 @@ def test_a_kill_between_pin_and_swap_is_mended(history: tuple[Place, list[str]],
     assert not [*place.warehouse.glob(".current-*")]
 
 
-def test_what_cannot_be_gone_back_to_is_said(history: tuple[Place, list[str]]) -> None:
-    place, ids = history
+def test_what_cannot_be_gone_back_to_is_said(three_releases: tuple[Place, list[str]]) -> None:
+    place, ids = three_releases
     unknown = place.meetlat("rollback", "feedbeef")
     assert unknown.returncode == 1 and "feedbeef" in unknown.stderr and ids[0] in unknown.stderr
     assert place.meetlat("rollback", ids[0], "--lift").returncode == 1
@@ -98,15 +75,16 @@ def test_what_cannot_be_gone_back_to_is_said(history: tuple[Place, list[str]]) -
 
 @pytest.mark.parametrize(("keep", "days", "kept"), [(1, 0, 1), (2, 0, 2), (1, 1, 3)])
 def test_the_newest_and_the_young_stay(
-    history: tuple[Place, list[str]], tmp_path: Path, keep: int, days: int, kept: int
+    three_releases: tuple[Place, list[str]], tmp_path: Path, keep: int, days: int, kept: int
 ) -> None:
-    place, ids = history[0].copy(tmp_path / "place"), history[1]
+    place, ids = three_releases[0].copy(tmp_path / "place"), three_releases[1]
     here = dataclasses.replace(settings.load(), warehouse=place.warehouse, keep=keep, keep_days=days)
     releases.retire(here)
     assert {r.name for r in (place.warehouse / "releases").iterdir()} == {*ids[-kept:]}
     assert kept_parts(place) == named_parts(place)
 
 
+@pytest.mark.long
 def test_a_return_to_earlier_inputs_serves_the_release_that_is_there(
     half_year: Place, tmp_path: Path, sample: Path
 ) -> None:

@@ -4,10 +4,14 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from random import Random
 
 import pytest
-from conftest import PROJECT, Place, second_half_arrives
+from conftest import PROJECT, Place, new_place, second_half_arrives
 
 FAILPOINTS = [
     name
@@ -76,7 +80,8 @@ STEPS = ["part", "release", "swap", "retire-before", "retire-after"]
 FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
 
 
-@pytest.mark.parametrize("step", STEPS if FULL else STEPS[:2])
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
 def test_a_first_build_killed(place: Place, built: Place, step: str) -> None:
     if step != "part":
         without_the_last_parts(built.warehouse, place.warehouse)
@@ -85,7 +90,7 @@ def test_a_first_build_killed(place: Place, built: Place, step: str) -> None:
     assert_whole(place, built)
 
 
-@pytest.mark.parametrize("step", STEPS if FULL else STEPS[:4])
+@pytest.mark.parametrize("step", STEPS if FULL else STEPS[:3])
 def test_new_deliveries_killed(tmp_path: Path, half_year: Place, in_two_nights: Place, sample: Path, step: str) -> None:
     place = half_year.copy(tmp_path / "place")
     second_half_arrives(place, sample)
@@ -93,3 +98,42 @@ def test_new_deliveries_killed(tmp_path: Path, half_year: Place, in_two_nights: 
     killed_in_turn(place, step, half_year.release_id(), in_two_nights.release_id())
     place.refresh()
     assert_whole(place, in_two_nights)
+
+
+CHAINS, KILLS = (60 if FULL else 4), 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(CHAINS))
+def test_killed_at_random(
+    tmp_path: Path, sample: Path, built: Place, half_year: Place, in_two_nights: Place, seed: int
+) -> None:
+    """Five kills at random moments, of a first build or of a later one: whatever was served opens after each."""
+    random = Random(seed)
+    later = seed % 2 == 1
+    if later:
+        place, undisturbed = half_year.copy(tmp_path / "place"), in_two_nights
+        second_half_arrives(place, sample)
+    else:
+        place, undisturbed = new_place(tmp_path / "place", sample), built
+    before = place.release_id() if later else None
+    killed = 0
+    while killed < KILLS:
+        began = time.monotonic()
+        refresh = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.cli", "refresh"], env=place.environment, cwd=PROJECT,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            refresh.wait(random.uniform(0.5, 6))
+        except subprocess.TimeoutExpired:
+            refresh.kill()
+        assert refresh.wait() in (0, -signal.SIGKILL), f"after {time.monotonic() - began:.1f} s"
+        killed += 1
+        if place.current.is_symlink():
+            assert place.release_id() in (before, undisturbed.release_id())
+            assert_served(place, place.release_id())
+        else:
+            assert before is None
+    place.refresh()
+    assert_whole(place, undisturbed)

@@ -229,6 +229,7 @@ def test_refused_below_twenty_organisations(place: Place, link: str) -> None:
     assert [row[column] for column in ESTIMATES] == [None] * len(ESTIMATES)
 
 
+@pytest.mark.long
 def test_split_deliveries_and_threads_change_no_byte(place: Place, tmp_path: Path) -> None:
     other = Place(tmp_path / "split")
     write_raw(other.raw, pieces=2)

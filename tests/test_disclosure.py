@@ -179,8 +179,7 @@ def test_a_cell_is_hidden_for_what_is_left_when_the_largest_looks_away() -> None
     def told(**changes: object) -> str | None:
         enough = {"n_respondents": 40, "n_organisations": 6, "held": 40.0, "held_largest": 10.0, "held_second": 8.0}
         base = cell_of(drawn(0), ("s0", "all", PERIODS[0]), [Answer("o", "s0", "c0", 0, 1, 7)], None)
-        values = {f: getattr(base, f) for f in Cell.__dataclass_fields__} | enough | {"n_left": 30} | changes
-        return reason(Cell(**values), RULES)  # type: ignore[arg-type]
+        return reason(base._replace(**(enough | {"n_left": 30} | changes)), RULES)  # type: ignore[arg-type]
 
     assert told() is None
     assert told(n_respondents=9) == "respondents"
@@ -205,8 +204,8 @@ def test_an_interval_goes_where_it_would_tell_a_hidden_part() -> None:
     )  # fmt: skip
     parents = {"n1": "all", "all": None}
     assert standing.tells_of_parts(whole, [few], parents)
-    assert not standing.tells_of_parts(replace(whole, se=0.25), [few], parents)
-    assert not standing.tells_of_parts(whole, [replace(few, n_answers=3)], parents)
+    assert not standing.tells_of_parts(whole._replace(se=0.25), [few], parents)
+    assert not standing.tells_of_parts(whole, [few._replace(n_answers=3)], parents)
     assert not standing.tells_of_parts(few, [whole], parents)  # a part bounds nothing of the whole
     assert not standing.tells_of_parts(whole, [few], {"n1": None})
 
@@ -326,7 +325,7 @@ def test_small_cells_of_employees_cannot_be_subtracted_in_the_house(seed: int) -
 
     survey = drawn(seed)
     cells = cells_of(Survey(survey.statistic, "employee", survey.parents, survey.answers))
-    cells = [Cell(**{f: getattr(c, f) for f in Cell.__dataclass_fields__} | {"n_organisations": None}) for c in cells]
+    cells = [c._replace(n_organisations=None) for c in cells]
     hidden = hiding.hide(cells, survey.parents, RULES, Rounding(0, 0, 0, exact=True))
     small = {c.key for c in cells if c.n_respondents < 10}
     assert small <= set(hidden)

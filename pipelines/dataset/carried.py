@@ -145,7 +145,7 @@ class Dataset:
         """First day of the earliest period of the long table."""
         file = self.tables["mart.measure_score"].parquet
         assert file is not None
-        days = [d for d in pyarrow.parquet.read_table(file, columns=["period_start"]).column(0).to_pylist() if d]
+        days = [d for d in pyarrow.parquet.ParquetFile(file).read(["period_start"]).column(0).to_pylist() if d]
         return min(days, default=None)
 
     @cached_property
@@ -160,7 +160,7 @@ class Dataset:
                 or not {"label_en", "label_nl"} <= names
             ):
                 continue
-            key, rows = table.grain[0], pyarrow.parquet.read_table(table.parquet).to_pylist()
+            key, rows = table.grain[0], pyarrow.parquet.ParquetFile(table.parquet).read().to_pylist()
             rows.sort(key=lambda row: (row.get("sort_order") or 0, row[key]))
             hidden = {key, "label_en", "label_nl", "sort_order"}
             found[table.name] = [

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import duckdb
@@ -32,8 +31,7 @@ class Key(NamedTuple):
         return self.monitor_code, self.audience_code, self.measure_code
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One figure and who is behind it. `value` lies from `low` to `high`; `held` are sums of weights.
 
     `held_largest`, `held_second` and `n_left` are None where no organisations are behind it, and where
@@ -76,14 +74,16 @@ def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> lis
     """The cells that a query gives, by column name, each with its `organisation_code` if there is one."""
     found = con.execute(query, parameters)
     names = [column[0] for column in found.description or ()]
-    rows = (dict(zip(names, row, strict=True)) for row in found.fetchall())
-    own = [f.name for f in fields(Cell) if f.name != "key" and f.name in names]
+    key = [names.index(name) for name in Key._fields]
+    own = [name for name in Cell._fields if name in names]
+    rest = [names.index(name) for name in own]
+    organisation = names.index("organisation_code") if "organisation_code" in names else None
     return [
         (
-            row.get("organisation_code", ""),
-            Cell(Key.of(row), **{name: row[name] for name in own}),
+            "" if organisation is None else row[organisation],
+            Cell(Key(*(row[k] for k in key)), **dict(zip(own, (row[k] for k in rest), strict=True))),
         )
-        for row in rows
+        for row in found.fetchall()
     ]
 
 

@@ -48,16 +48,25 @@ def hide(
     the same.
     """
 
-    def of(family: list[Cell]) -> dict[Key, Hidden]:
+    found: dict[Key, Hidden] = {}
+    work: list[tuple[list[Cell], dict[Key, str]]] = []
+    for family in families(cells).values():
         reasons = {c.key: why for c in family if (why := reason(c, rules)) is not None}
-        if not secondary or len(reasons) in (0, len(family)):
-            return {key: Hidden("C", why) for key, why in reasons.items()}
+        if secondary and 0 < len(reasons) < len(family):
+            work.append((family, reasons))
+        else:
+            found |= {key: Hidden("C", why) for key, why in reasons.items()}
+
+    def protect(task: tuple[list[Cell], dict[Key, str]]) -> dict[Key, Hidden]:
+        family, reasons = task
         least = rules.least(family[0].key.audience_code)
         return _protect(Family(family, parents, shown or rounding(rules), least), reasons, rules, known)
 
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        found = pool.map(of, families(cells).values())
-        return {key: why for each in found for key, why in each.items()}
+    if work:
+        with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            for each in pool.map(protect, work):
+                found |= each
+    return found
 
 
 def _protect(family: Family, reasons: dict[Key, str], rules: Rules, known: frozenset[Key]) -> dict[Key, Hidden]:

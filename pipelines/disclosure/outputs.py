@@ -116,7 +116,7 @@ def keep(disclosed: Disclosed, families: frozenset[tuple[str, str, str]], table:
     """The same with these families as an earlier release showed them, row for row, from its table and its ledger."""
 
     def of(file: Path) -> list[dict[str, JSON]]:
-        rows = pyarrow.parquet.read_table(file).to_pylist() if file.is_file() else []
+        rows = pyarrow.parquet.ParquetFile(file).read().to_pylist() if file.is_file() else []
         return [r for r in rows if Key.of(r).family in families and not r.get("organisation_code")]
 
     before, now = of(table), disclosed.public
@@ -147,12 +147,14 @@ def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def write_table(rows: Iterable[Mapping[str, JSON]], columns: Sequence[Column], file: Path) -> pa.Table:
+def write_table(
+    rows: Iterable[Mapping[str, JSON]], columns: Sequence[Column], file: Path, compression: str = "zstd"
+) -> pa.Table:
     """Rows as Parquet, in the order given."""
     schema = pa.schema([(c.name, ARROW[c.type]) for c in columns])
     table = pa.Table.from_pylist(list(rows), schema=schema)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    pyarrow.parquet.write_table(table, file, compression="zstd", version="1.0")
+    pyarrow.parquet.write_table(table, file, compression=compression, version="1.0")
     return table
 
 
@@ -164,7 +166,7 @@ def write_ledger(disclosed: Disclosed, release_id: str, file: Path) -> None:
 
 def read_ledger(file: Path) -> Earlier:
     """The ledger of an earlier release; empty if it has none."""
-    return standing.from_ledger(pyarrow.parquet.read_table(file).to_pylist()) if file.is_file() else {}
+    return standing.from_ledger(pyarrow.parquet.ParquetFile(file).read().to_pylist()) if file.is_file() else {}
 
 
 def dated(row: dict[str, JSON], release_id: str) -> dict[str, JSON]:
@@ -291,7 +293,8 @@ def write_participants(
                 }
             )
         place = folder / _folder_name(organisation)
-        table = write_table((dated(row, release_id) for row in rows), OWN, place / "own.parquet")
+        dated_rows = (dated(row, release_id) for row in rows)
+        table = write_table(dated_rows, OWN, place / "own.parquet", "none")  # few rows: packed it is no smaller
         pyarrow.csv.write_csv(table, place / "own.csv")
 
 

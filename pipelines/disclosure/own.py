@@ -12,7 +12,6 @@ where there are no waves:
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from pipelines.disclosure.bounds import families
 from pipelines.disclosure.cells import Cell
@@ -82,8 +81,7 @@ def _pooled(whole: Cell, pool: list[Cell]) -> Cell:
 
     value = mean([c.value for c in pool])
     assert value is not None
-    return replace(
-        whole,
+    return whole._replace(
         key=whole.key._replace(channel_code=OTHER),
         is_total=False,
         value=value,

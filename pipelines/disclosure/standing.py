@@ -8,7 +8,7 @@ length of the scale.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipelines.disclosure import hiding
 from pipelines.disclosure.bounds import Rounding
@@ -83,7 +83,7 @@ def show(
             shown.ledger.append(_ledger(organisation, cell.key, before))
         else:
             if tells_of_parts(cell, parts, parents):
-                cell = replace(cell, ci_low=None, ci_high=None)
+                cell = cell._replace(ci_low=None, ci_high=None)
             figures = rounded(cell, rules, rounding) | {
                 "as_of": min(data_through, cell.period_end),
                 "as_of_release": None,

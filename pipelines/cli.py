@@ -244,22 +244,23 @@ def quarantine(
 @app.command()
 def audit(
     release: Annotated[
-        str | None, typer.Argument(help="Name or folder of a release; the current one if left out.")
+        str | None,
+        typer.Argument(help="Name of a release, or how it begins, or a folder; the current one if left out."),
     ] = None,
 ) -> None:
     """Try to work out of the outputs what they hide; status 1 if something can be known."""
     from pipelines import audit as auditing
-    from pipelines import report, settings
+    from pipelines import history, report, settings
 
     here = settings.load()
-    folder = here.current.resolve()
-    if release is not None:
-        places = [here.warehouse / "releases" / release, here.warehouse / "candidates" / release, Path(release)]
-        folder = next((place.resolve() for place in places if place.is_dir()), places[0])
-    if not folder.is_dir():
-        if release is not None:
-            raise MeetlatError(f"There is no release {release} in {here.warehouse}.")
-        raise MeetlatError(f"There is no release in {here.warehouse} yet; run `meetlat refresh`.")
+    if release is None:
+        folder = here.current.resolve()
+        if not folder.is_dir():
+            raise MeetlatError(f"There is no release in {here.warehouse} yet; run `meetlat refresh`.")
+    else:
+        places = [here.warehouse / "candidates" / release, Path(release)]
+        folder = next((place for place in places if place.is_dir()), None) or history.find(here, release).folder
+        folder = folder.resolve()
     with _progress() as tell:
         tell(f"auditing {folder.name}")
         found = auditing.audit(folder, auditing.retained(here.warehouse / "releases", folder), here.threads)

@@ -5,7 +5,8 @@ Every file holds its tables whole, without constraints, which old readers refuse
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import duckdb
 
 from pipelines.engine import quoted
 from pipelines.models import HEADLINE, Column, Model
-from pipelines.parts import digest
+from pipelines.parts import JSON, digest
 
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
 WORTHWHILE = 0.5  # share of the bytes of the tables that may be otherwise for a copy to be cheaper
@@ -51,7 +52,7 @@ class Table:
         return digest([self.text, [c.text for c in self.columns]])
 
     @property
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, JSON]:
         """What the next release has to know to go on from the file."""
         return {"shape": self.shape, "words": self.words, "made_of": dict(self.made_of)}
 
@@ -90,9 +91,8 @@ def _view_query(model: Model) -> str:
 def write(file: Path, tables: Mapping[str, Table], models: list[Model]) -> None:
     """Write a file from nothing; `models`: those of which headline marts get a view with labels."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with duckdb.connect() as con:
-        con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        _within(con, lambda: _fill(con, tables, models, {}))
+    with _changing(file) as con:
+        _fill(con, tables, models, {})
 
 
 def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier: Path) -> bool:
@@ -100,37 +100,37 @@ def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier:
 
     What went is removed, what came is inserted, in one transaction.
     """
-    before = _record(earlier)
-    if before is None or not _worthwhile(tables, before):
+    old = earlier / "restricted" / file.name
+    before = _record(earlier, old)
+    if before is None or not _worthwhile(tables, before) or _is_loose(old):
         return False
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    shutil.copyfile(earlier / "restricted" / file.name, file)
-    with duckdb.connect() as con:
-        con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        ((blocks, free),) = con.execute(
-            "SELECT total_blocks, free_blocks FROM pragma_database_size() WHERE database_name = 'published'"
-        ).fetchall()
-        if free > LOOSE * blocks:
-            con.execute("DETACH published")
-            file.unlink()
-            return False
-        _within(con, lambda: _fill(con, tables, models, before))
+    shutil.copyfile(old, file)
+    with _changing(file) as con:
+        _fill(con, tables, models, before)
     return True
 
 
-def _record(release: Path) -> dict[str, dict[str, object]] | None:
+def _record(release: Path, file: Path) -> dict[str, dict[str, JSON]] | None:
     """What the restricted file of an earlier release was made of; None if there is none to go on from."""
     try:
-        record: dict[str, dict[str, object]] | None = json.loads((release / "manifest.json").read_text()).get("tables")
+        record: dict[str, dict[str, JSON]] | None = json.loads((release / "manifest.json").read_text()).get("tables")
     except FileNotFoundError:
         return None
-    return record if (release / "restricted" / "warehouse.duckdb").exists() else None
+    return record if file.exists() else None
 
 
-def _worthwhile(tables: Mapping[str, Table], before: Mapping[str, dict[str, object]]) -> bool:
+def _is_loose(file: Path) -> bool:
+    """Whether so much of a file lies empty that it is better written anew."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        ((blocks, free),) = con.execute("SELECT total_blocks, free_blocks FROM pragma_database_size()").fetchall()
+    return bool(free > LOOSE * blocks)
+
+
+def _worthwhile(tables: Mapping[str, Table], before: Mapping[str, dict[str, JSON]]) -> bool:
     every = otherwise = 0
     for name, table in tables.items():
-        known: Mapping[str, object] = before.get(name, {}).get("made_of", {})  # type: ignore[assignment]
+        known = before.get(name, {}).get("made_of", {})
         for key, file in table.files.items():
             size = file.stat().st_size
             every += size
@@ -138,22 +138,26 @@ def _worthwhile(tables: Mapping[str, Table], before: Mapping[str, dict[str, obje
     return otherwise <= WORTHWHILE * every
 
 
-def _within(con: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
-    con.execute("SET threads = 1")  # rows in file order: half the size and half the work of two threads
-    con.execute("USE published")
-    con.execute("BEGIN")
-    work()
-    con.execute("COMMIT")
-    con.execute("USE memory")
-    con.execute("CHECKPOINT published")
-    con.execute("DETACH published")
+@contextmanager
+def _changing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that works in a file, in one transaction; afterwards the file is whole, without a write-ahead log."""
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
+        con.execute("SET threads = 1")  # rows in file order: half the size and half the work of two threads
+        con.execute("USE published")
+        con.execute("BEGIN")
+        yield con
+        con.execute("COMMIT")
+        con.execute("USE memory")
+        con.execute("CHECKPOINT published")
+        con.execute("DETACH published")
 
 
 def _fill(
     con: duckdb.DuckDBPyConnection,
     tables: Mapping[str, Table],
     models: list[Model],
-    before: Mapping[str, dict[str, object]],
+    before: Mapping[str, dict[str, JSON]],
 ) -> None:
     """Bring the tables of a file to what they are to be; `before` says what they are."""
     views = (
@@ -165,7 +169,7 @@ def _fill(
         con.execute(f"DROP TABLE {name}")
     for name, table in tables.items():
         known = before.get(name, {})
-        made_of: dict[str, object] = dict(known.get("made_of", {}))  # type: ignore[call-overload]
+        made_of = dict(known.get("made_of", {}))
         again = "" in table.made_of and (made_of != table.made_of or table.made_of[""] is None)
         if again or known.get("shape") != table.shape:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {name.split('.')[0]}")

@@ -4,7 +4,6 @@ The register holds hashes under a key of its own, so neither it nor a release te
 state folder. Staging leaves out the rows of those who stand in it, also of a file that arrives later.
 """
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -66,7 +65,7 @@ def add(settings: Settings, source: str, contract: Contract, kind: str | None, i
     if not named:
         raise MeetlatError("Nobody is named: give the ids in a file or on standard input, one a line.")
     prefix = _prefix(_key(settings, make=True), contract, source, kind)
-    hashes = {hashlib.sha256((prefix + id).encode()).hexdigest()[:32] for id in named}
+    hashes = {privacy.hashed(prefix, id) for id in named}
     register = _read(settings)
     before = set(register.get(source, {}).get(kind, []))
     register.setdefault(source, {})[kind] = sorted(before | hashes)

@@ -79,6 +79,7 @@ RELEASE_CODE = (
     "database",
     "disclosure",
     "audit",
+    "changes",
     "dataset",
 )
 PART_LIBRARIES = ("duckdb", "pyarrow", "scipy", "numpy", "python-calamine")
@@ -340,15 +341,18 @@ class Missing(Exception):
 
 
 class Build:
-    """Names and makes the parts of one set of inputs. A dry one makes nothing and raises Missing."""
+    """Names and makes the parts of one set of inputs.
 
-    def __init__(self, inputs: Inputs, report: Report = lambda _: None, dry: bool = False) -> None:
+    A dry one makes nothing and raises Missing. In a full one nothing is made of what the release before has.
+    """
+
+    def __init__(self, inputs: Inputs, report: Report = lambda _: None, dry: bool = False, full: bool = False) -> None:
         self.inputs = inputs
         self.settings = inputs.settings
         self.store = Store(inputs.settings.warehouse / "parts")
         self.report = report
         self.dry = dry
-        self.full = False  # whether nothing is made of what the release before has
+        self.full = full
         self.refused: dict[Path, str] = {}  # deliveries that staging refused, with the sentence
         self.made: list[tuple[str, float, float]] = []  # parts that did not exist yet: began, ended
         self.failure: MeetlatError | None = None  # what stopped the run, for who started it

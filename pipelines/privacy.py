@@ -69,6 +69,11 @@ def pseudonym(variable: str, column: str) -> str:
     return f"left(sha256(getvariable('{variable}') || {column}), 32)"
 
 
+def hashed(prefix: str, id: str) -> str:
+    """The same of one id, for what Python holds itself."""
+    return hashlib.sha256((prefix + id).encode()).hexdigest()[:32]
+
+
 def shown(column: str) -> str:
     """SQL for what the quarantine may keep of a refused value.
 

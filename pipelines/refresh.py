@@ -57,11 +57,10 @@ def _run(settings: Settings, report: Report, full: bool) -> Outcome:
         status = WITHOUT_SOME if trouble else WELL
         reissued = tidy(settings) if history.before_erasure(settings) else []  # what a kill kept from being done
         seconds = {"look": time.perf_counter() - clock}
-        return Outcome(status, current["release_id"], False, True, trouble, seconds, reissued)
+        return Outcome(status, current["release_id"], trouble=trouble, seconds=seconds, reissued=reissued)
     if not full and stopped and current.get("content_id") == inputs.content_id:
         raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
-    build = Build(inputs, report)
-    build.full = full
+    build = Build(inputs, report, full=full)
     looked = time.perf_counter()
     stale = None if full else set(plan.stale(inputs))
     with build.ahead():
@@ -75,11 +74,11 @@ def _run(settings: Settings, report: Report, full: bool) -> Outcome:
     return Outcome(
         WITHOUT_SOME if trouble else WELL,
         build.published.id,
-        True,
-        build.published.served,
-        trouble,
-        seconds,
-        reissued,
+        is_new=True,
+        served=build.published.served,
+        trouble=trouble,
+        seconds=seconds,
+        reissued=reissued,
     )
 
 
@@ -129,9 +128,11 @@ def erase(settings: Settings, source: str, kind: str | None, ids: Iterable[str],
             ) from None
     sentences = [f"{named:,} named, {new:,} of them new in the register; release {outcome.release} is without them."]
     if outcome.reissued:
+        n = len(outcome.reissued)
+        releases = "1 earlier release" if n == 1 else f"{n} earlier releases"
         sentences.append(
-            f"Taken out of {len(outcome.reissued)} earlier releases: all tables of single respondents, so that nobody "
-            "can go back to these releases."
+            f"Taken out of {releases}: all tables of single respondents, so that nobody can go back to "
+            f"{'it' if n == 1 else 'these'}."
         )
     return [*sentences, *_still_holding(settings, source), *outcome.trouble]
 

@@ -30,6 +30,7 @@ from pipelines.plan import Build
 
 if TYPE_CHECKING:
     from pipelines.audit import Finding, Report
+    from pipelines.dataset import carried
     from pipelines.disclosure.outputs import Disclosed
 
 FLUSHES = 16  # files that are brought to the disk at once
@@ -363,18 +364,18 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
             database.write(file, tables, models)
 
     facts = meta["meta.release"][0]
-    carried = [
-        handout.of(build, "house", facts, _described(build, models, house), folder),
-        handout.of(build, "public", facts, _described(build, [], public), folder / "public"),
+    datasets = [
+        handout.of(build, "house", facts, _carried(build, models, house), folder),
+        handout.of(build, "public", facts, _carried(build, [], public), folder / "public"),
     ]
     jobs: list[Callable[[], None]] = [
         write_restricted,
         partial(database.write, folder / "benchmark.duckdb", house, models),
         partial(database.write, folder / "public" / "benchmark.duckdb", public, []),
-        *(partial(handout.write_tables, each) for each in carried),
+        *(partial(handout.write_tables, each) for each in datasets),
     ]
     engine.side_by_side(build.settings, lambda job: job(), jobs)
-    for each in carried:
+    for each in datasets:
         handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
 
 
@@ -391,19 +392,19 @@ def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:
     }
 
 
-def _described(
-    build: Build, models: list[Model], tables: Mapping[str, Table]
-) -> dict[str, tuple[str, list[str], list[Column], Path | None, str]]:
+def _carried(build: Build, models: list[Model], tables: Mapping[str, Table]) -> dict[str, "carried.Table"]:
     """Tables as `dataset/` wants them, and the views of those of `models` that have one."""
+    from pipelines.dataset import carried
+
     every = build.inputs.models
-    found: dict[str, tuple[str, list[str], list[Column], Path | None, str]] = {}
+    found = {}
     for name, table in tables.items():
         grain = every[name].grain if name in every else META[name][1].split(", ")
-        found[name] = (table.text, grain, table.columns, table.files.get(""), "")
+        found[name] = carried.Table(name, table.text, grain, table.columns, table.files.get(""))
     for model in models:
         if is_headline(model) and model.name in tables:
             name, text, columns = view_of(model)
-            found[name] = (text, model.grain, columns, None, model.name)
+            found[name] = carried.Table(name, text, model.grain, columns, None, view_of=model.name)
     return found
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import history
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, listed
 from pipelines.refresh import Outcome
 from pipelines.settings import Settings
 
@@ -96,11 +96,27 @@ def after_refresh(settings: Settings, outcome: Outcome) -> None:
         _receipts(con)
         _warnings(con)
     print(f"\nRelease {outcome.release}")
+    for sentence in _disclosed(folder):
+        print(f"  {sentence}")
     if not outcome.served:
         print(f"  is not served: {_pin(settings)}")
     print(f"  for BI tools  {folder / 'benchmark.duckdb'} and {folder / 'parquet'}")
     print(f"  for analysts  {folder / 'restricted'} (pseudonymous, but one row a respondent)")
     print("  seconds       " + ", ".join(f"{name} {taken:.1f}" for name, taken in outcome.seconds.items()))
+
+
+def _disclosed(release: Path) -> list[str]:
+    """What the audit made of the release: families of which public/ shows nothing, or what it showed before."""
+    disclosure = json.loads((release / "publication.json").read_text()).get("disclosure", {})
+    why = {
+        "withheld": "shows nothing of {}, as some of their figures would give away a hidden one.",
+        "kept": "still shows the earlier figures of {}: beside these, new ones would give away a hidden one.",
+    }
+    return [
+        f"public/        {sentence.format(listed(['/'.join(family) for family in disclosure[what]]))}"
+        for what, sentence in why.items()
+        if disclosure.get(what)
+    ]
 
 
 def _pin(settings: Settings) -> str:

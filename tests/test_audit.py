@@ -689,9 +689,12 @@ def test_the_command_says_what_it_found(place: Place, tmp_path: Path) -> None:
     releases = place.warehouse / "releases"
     hide |= {("n1", "phone", "2011"): SECOND, ("n2", "email", "2011"): SECOND, ("n2", "phone", "2011"): SECOND}
     Outputs(full({("n1", "email"): 4}), hide, rules=EXACT).write(releases / "safe")
-    ran = place.meetlat("audit", "safe")
-    assert ran.returncode == 0 and "Nothing hidden can be known too well." in ran.stdout
     (releases / "empty").mkdir()
+    for name in ("safe", "empty"):
+        (releases / name / "publication.json").write_text('{"published_at": "2011-12-31T04:15:00+00:00"}')
+    for name in ("safe", "sa"):
+        ran = place.meetlat("audit", name)
+        assert ran.returncode == 0 and "Nothing hidden can be known too well." in ran.stdout
     ran = place.meetlat("audit", "empty")
     assert ran.returncode == 1 and "has no public/ folder" in ran.stderr
     ran = place.meetlat("audit", "nowhere")

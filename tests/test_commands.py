@@ -1,6 +1,7 @@
 """Every command, as a person types it: what it prints, where, and the status it ends with."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -12,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from conftest import CUSTOMERS, EMPLOYEES, QUARTER, SOCIAL, Place, lines
+
+from pipelines import history, report, settings
+from pipelines.refresh import Outcome
 
 COMMANDS = ("refresh", "check", "accept", "status", "show", "query", "quarantine", "sample")
 MART = "mart.channel_rating"
@@ -250,3 +254,16 @@ def test_an_address_that_does_not_answer_fails_nothing(published: Place) -> None
     assert "MEETLAT_NOTIFY" in ran.stderr
     ran = published.refresh(status=1, MEETLAT_NOTIFY="pigeon post")
     assert "MEETLAT_NOTIFY" in ran.stderr
+
+
+def test_a_family_that_the_audit_withheld_or_kept_is_announced(
+    published: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    family = ["klantcontact_monitor", "customer", "overall_rating"]
+    file = published.current / "publication.json"
+    told = json.loads(file.read_text()) | {"disclosure": {"withheld": [], "kept": [family], "known_before": []}}
+    history.write_aside(file, json.dumps(told))
+    here = dataclasses.replace(settings.load(), warehouse=published.warehouse)
+    report.after_refresh(here, Outcome(0, published.release_id(), is_new=True))
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "/".join(family) in line]
+    assert "still shows the earlier figures" in said

@@ -1,6 +1,5 @@
 """Who was erased is nowhere in the warehouse; who was not is found by the same search."""
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -36,7 +35,7 @@ def traces(place: Place, id: str) -> list[str]:
     """What tells of a person: the id, and the pseudonym that stands for it everywhere."""
     controller = contracts.load(place.raw / CUSTOMERS).controller
     prefix = privacy.prefix(KEY.encode(), controller, CUSTOMERS, "respondent")
-    return [id, hashlib.sha256((prefix + id).encode()).hexdigest()[:32]]
+    return [id, privacy.hashed(prefix, id)]
 
 
 def tells(con: duckdb.DuckDBPyConnection, file: Path, traces: list[str]) -> bool:

@@ -31,6 +31,7 @@ find "$1/releases" -name '.aside*' >&2
 
 def refreshed(place: Place, size: str, tmp_path: Path) -> list[str]:
     """What a refresh says whose warehouse lies on a file system of that size; 512m is read-only."""
+    assert shutil.which("unshare"), "install util-linux: these tests mount a file system of their own"
     here = tmp_path / "mounted"
     env = place.environment | {"MEETLAT_WAREHOUSE": str(here)}
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "-", str(here), size]
@@ -58,7 +59,3 @@ def test_a_read_only_warehouse(half_year: Place, sample: Path, tmp_path: Path) -
     sentence, status = refreshed(place, "512m", tmp_path)
     assert "read-only" in sentence
     assert status == "status 1"
-
-
-def test_the_tools_are_there() -> None:
-    assert shutil.which("unshare"), "install util-linux: these tests mount a file system of their own"

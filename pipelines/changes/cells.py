@@ -4,6 +4,7 @@ A cell is one column of one row of a table; a row is known by its grain. A row t
 column `*`. What stands in `meta` describes a release and is not compared, nor is the name of a release in a table.
 """
 
+import filecmp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def find(con: duckdb.DuckDBPyConnection, before: Release, after: Release, output
 
 def same(a: Path, b: Path) -> bool:
     """Whether two files hold the same bytes; hard links of one file are not read."""
-    return a.samefile(b) or (a.stat().st_size == b.stat().st_size and a.read_bytes() == b.read_bytes())
+    return a.samefile(b) or filecmp.cmp(a, b, shallow=False)
 
 
 def _columns(con: duckdb.DuckDBPyConnection, file: Path) -> dict[str, str]:
@@ -104,9 +105,9 @@ def _whole(con: duckdb.DuckDBPyConnection, output: str, table: str, kind: str, c
     con.execute("INSERT INTO cell SELECT max(id), $1, NULL, NULL, NULL FROM differs", [column])
 
 
-def row_key(grain: Sequence[str], alias: str = "") -> str:
+def row_key(grain: Sequence[str]) -> str:
     """The key of a row in SQL: the values of its grain."""
-    return "concat_ws('/', " + ", ".join(f"coalesce({alias}{g}::VARCHAR, '')" for g in grain) + ")"
+    return "concat_ws('/', " + ", ".join(f"coalesce({g}::VARCHAR, '')" for g in grain) + ")"
 
 
 def _rows(
@@ -139,7 +140,7 @@ def _rows(
 
     names = ", ".join(quoted(g) for g in grain)
     texts = ", ".join(either(g) for g in grain)
-    key = "concat_ws('/', " + ", ".join(f"coalesce({either(g)}, '')" for g in grain) + ")"
+    key = row_key([either(g) for g in grain])
     about = ", ".join(f"{either(k)} AS {k}" for k in (*KEYS, *SIDES))
     con.execute(
         f"INSERT INTO differs SELECT id, {quoted(output)}, {quoted(table)}, {key}, kind, {about}, "

@@ -31,6 +31,17 @@ SYNTHETIC = {
     ),
     "none": ("", ""),
 }
+# what is not in a folder, by its kind
+HELD = {
+    "public": (
+        "Figures are rounded, and those that would tell of few people or of one organisation are hidden.",
+        "Cijfers zijn afgerond, en wat iets zou zeggen over weinig mensen of over één organisatie is weggelaten.",
+    ),
+    "house": (
+        "Figures of few employees are hidden; all others are exact: not for outside the house.",
+        "Cijfers over weinig medewerkers zijn weggelaten; alle andere zijn exact: niet voor buiten het huis.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -105,31 +116,20 @@ class Dataset:
         )
 
     @property
-    def description(self) -> str:
-        held = (
-            "Figures are rounded, and those that would tell of few people or of one organisation are hidden."
-            if self.kind == "public"
-            else "Figures of few employees are hidden; all others are exact: not for outside the house."
+    def description(self) -> tuple[str, str]:
+        """In English and in Dutch."""
+        declared = (self.declared.description.en, self.declared.description.nl)
+        through = tuple(
+            f"{words} {self.release.data_through}." for words in ("Answers through", "Antwoorden tot en met")
         )
-        through = f"Answers through {self.release.data_through}."
-        return " ".join(s for s in (self.declared.description.en, held, through, self.honesty) if s)
+        parts = zip(declared, HELD[self.kind], through, self.honesty, strict=True)
+        en, nl = (" ".join(sentence for sentence in each if sentence) for each in parts)
+        return en, nl
 
     @property
-    def description_nl(self) -> str:
-        held = (
-            "Cijfers zijn afgerond, en wat iets zou zeggen over weinig mensen of over één organisatie is weggelaten."
-            if self.kind == "public"
-            else "Cijfers over weinig medewerkers zijn weggelaten; alle andere zijn exact: niet voor buiten het huis."
-        )
-        through = f"Antwoorden tot en met {self.release.data_through}."
-        return " ".join(
-            s for s in (self.declared.description.nl, held, through, SYNTHETIC[self.release.synthetic][1]) if s
-        )
-
-    @property
-    def honesty(self) -> str:
-        """Whether it is about anybody; empty if all of it is."""
-        return SYNTHETIC[self.release.synthetic][0]
+    def honesty(self) -> tuple[str, str]:
+        """Whether it is about anybody, in English and in Dutch; empty if all of it is."""
+        return SYNTHETIC[self.release.synthetic]
 
     @property
     def page(self) -> str | None:

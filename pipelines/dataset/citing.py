@@ -29,7 +29,7 @@ def cff(dataset: Dataset) -> str:
         "message": "If you use these figures, please cite them as below.",
         "type": "dataset",
         "title": dataset.title[0],
-        "abstract": dataset.description,
+        "abstract": dataset.description[0],
         "authors": authors or [{"name": dataset.publisher}],
         "version": dataset.release.version,
         "keywords": list(declared.keywords),
@@ -57,7 +57,7 @@ def changelog(dataset: Dataset, changes: str) -> str:
         f"Release `{release.id}`. Answers through {release.data_through}, from {release.deliveries:,} deliveries of "
         f"{monitors}. Made by Meetlat {release.meetlat_version}.",
         "",
-        *([dataset.honesty, ""] if dataset.honesty else []),
+        *([dataset.honesty[0], ""] if dataset.honesty[0] else []),
         "### Since the release before",
         "",
         changes.strip() or "There is no release before it to compare with.",

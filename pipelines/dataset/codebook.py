@@ -91,7 +91,7 @@ def _cells(code: Code, besides: tuple[str, ...]) -> list[str]:
 
 def markdown(dataset: Dataset) -> str:
     en, nl = dataset.title
-    lines = [f"# Codebook: {en}", "", nl, "", dataset.description, "", dataset.description_nl, ""]
+    lines = [f"# Codebook: {en}", "", nl, "", dataset.description[0], "", dataset.description[1], ""]
     lines += [*(f"- {name}: {value}" for name, value in _facts(dataset)), ""]
     lines += ["## Reading it", "", *(f"- {one}" for one, _ in READING), "", "## Lezen", ""]
     lines += [*(f"- {one}" for _, one in READING), ""]
@@ -125,7 +125,7 @@ def _grain(table: Table) -> str:
 def html(dataset: Dataset) -> str:
     en, nl = dataset.title
     facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(dataset))
-    honest = f'<p class="honest">{escape(dataset.honesty)}</p>' if dataset.honesty else ""
+    honest = f'<p class="honest">{escape(dataset.honesty[0])}</p>' if dataset.honesty[0] else ""
     reading = "".join(f"<li>{_text(one)}</li>" for one, _ in READING)
     lezen = "".join(f"<li>{_text(one)}</li>" for _, one in READING)
     contents, sections = [], []
@@ -151,7 +151,7 @@ def html(dataset: Dataset) -> str:
 <p class="kind">Codebook</p>
 <h1>{escape(en)}</h1>
 <p class="title" lang="nl">{escape(nl)}</p>
-<div class="both"><p>{escape(dataset.description)}</p><p lang="nl">{escape(dataset.description_nl)}</p></div>
+<div class="both"><p>{escape(dataset.description[0])}</p><p lang="nl">{escape(dataset.description[1])}</p></div>
 {honest}<dl>{facts}</dl>
 </header>
 <div class="page">

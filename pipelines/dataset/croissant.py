@@ -61,7 +61,7 @@ def document(dataset: Dataset, citation: str) -> JSON:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": declared.name if dataset.kind == "public" else f"{declared.name}-house",
         "alternateName": list(dataset.title),
-        "description": dataset.description,
+        "description": dataset.description[0],
         "version": dataset.release.version,
         "inLanguage": ["en", "nl"],
         "keywords": list(declared.keywords),

@@ -33,7 +33,7 @@ def document(dataset: Dataset) -> JSON:
         "name": declared.name if dataset.kind == "public" else f"{declared.name}-house",
         "id": f"{declared.name}/{dataset.kind}/{dataset.release.id}",
         "title": dataset.title[0],
-        "description": dataset.description,
+        "description": dataset.description[0],
         "version": dataset.release.version,
         "keywords": list(declared.keywords),
         "sources": [

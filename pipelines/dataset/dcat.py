@@ -39,7 +39,7 @@ def document(dataset: Dataset) -> JSON:
         "rdfs:comment": _in("en", UNVERIFIED),
         "dct:identifier": f"{declared.name}/{dataset.kind}",
         "dct:title": [_in("en", en), _in("nl", nl)],
-        "dct:description": [_in("en", dataset.description), _in("nl", dataset.description_nl)],
+        "dct:description": [_in("en", dataset.description[0]), _in("nl", dataset.description[1])],
         "dcat:version": release.version,
         "dcat:keyword": [{"@value": word} for word in declared.keywords],
         "dcat:theme": [_link(f"{AUTHORITY}/data-theme/{theme}") for theme in declared.themes],

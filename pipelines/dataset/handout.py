@@ -1,26 +1,17 @@
 """Puts into a folder what a dataset carries: the one module that a release calls."""
 
-import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.dataset import citing, codebook, croissant, datapackage, dcat, office
 from pipelines.dataset.carried import Dataset, Release, Table
-from pipelines.models import Column
 from pipelines.parts import JSON
 from pipelines.plan import Build
 
-Described = Mapping[str, tuple[str, Sequence[str], Sequence[Column], Path | None, str]]
 
-
-def of(build: Build, kind: str, facts: Mapping[str, JSON], described: Described, folder: Path) -> Dataset:
-    """The dataset in a folder. `facts` is the row of meta.release.
-
-    `described` gives of every table its description, grain, columns, Parquet file and, of a view, the table it adds
-    labels to.
-    """
-    tables = {name: Table(name, *each) for name, each in described.items()}
+def of(build: Build, kind: str, facts: Mapping[str, JSON], tables: Mapping[str, Table], folder: Path) -> Dataset:
+    """The dataset in a folder. `facts` is the row of meta.release."""
     return Dataset(folder, kind, build.inputs.declared, _release(build, facts), tables)
 
 
@@ -54,10 +45,9 @@ def _release(build: Build, facts: Mapping[str, JSON]) -> Release:
     read = [s for s in build.inputs.sources.values() if build.accepted(s)]
     kinds = {s.contract.provenance for s in read}
     monitors = {s.contract.monitor for s in read}
-    through = facts["data_through"]
     return Release(
         id=facts["release_id"],
-        data_through=through if isinstance(through, dt.date) else dt.date.fromisoformat(through),
+        data_through=facts["data_through"],
         answers=facts["answers"],
         deliveries=facts["deliveries"],
         meetlat_version=facts["meetlat_version"],

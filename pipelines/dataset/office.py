@@ -55,8 +55,8 @@ def _about(dataset: Dataset) -> list[tuple[str, str]]:
     rows = [
         ("title", dataset.title[0]),
         ("titel", dataset.title[1]),
-        ("description", dataset.description),
-        ("beschrijving", dataset.description_nl),
+        ("description", dataset.description[0]),
+        ("beschrijving", dataset.description[1]),
         ("release", dataset.release.id),
         ("version", dataset.release.version),
         ("publisher", dataset.publisher),

@@ -6,7 +6,6 @@ tables keep it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb

@@ -1,5 +1,7 @@
 """Benchmarks from the command line.
 
+python -m benchmarks                       the standard comparison: the same as `refresh`
+python -m benchmarks refresh --answers 400000 --repeats 3 --only engine polars
 python -m benchmarks staging --rows 1000000 --repeats 3
 python -m benchmarks coverage --runs 4000
 python -m benchmarks marts
@@ -10,13 +12,14 @@ python -m benchmarks nightly --answers 2000000 20000000
 
 import argparse
 import json
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
 
-from benchmarks import coverage, disclosure, marts, measure, nightly, staging
+from benchmarks import coverage, disclosure, marts, measure, nightly, refresh, staging
 
 CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 
@@ -24,6 +27,16 @@ CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     which = parser.add_subparsers(required=True, dest="which")
+    first = which.add_parser("refresh", help="a first refresh, beside programs that make the same figures")
+    first.add_argument("--answers", type=int, nargs="+", default=[400_000, 4_000_000, 20_000_000])
+    first.add_argument("--repeats", type=int, default=3)
+    first.add_argument(
+        "--only", nargs="+", choices=list(refresh.NAMES), default=list(refresh.NAMES), help="and Meetlat"
+    )
+    first.add_argument("--deliveries", type=int, default=4, help="that the answers come in")
+    first.add_argument("--cache", type=Path, default=CACHE)
+    first.add_argument("--json", type=Path, help="write every measurement to this file too")
+    first.add_argument("--markdown", type=Path, help="write the table to this file too")
     one = which.add_parser("staging", help="a CSV delivery to staged Parquet, beside a bare COPY")
     one.add_argument("--rows", type=int, default=1_000_000, help="about 105 bytes each")
     one.add_argument("--repeats", type=int, default=3)
@@ -46,7 +59,21 @@ def main() -> None:
     night.add_argument("--answers", type=int, nargs="+", default=[2_000_000, 20_000_000], help="of the histories")
     night.add_argument("--repeats", type=int, default=1)
     night.add_argument("--cache", type=Path, default=CACHE)
-    asked = parser.parse_args()
+    given = sys.argv[1:]
+    if not given or (given[0].startswith("--") and given[0] != "--help"):
+        given = ["refresh", *given]
+    asked = parser.parse_args(given)
+    if asked.which == "refresh":
+        measured = refresh.run(asked.cache, asked.answers, asked.repeats, asked.only, asked.deliveries)
+        how = f"{asked.deliveries} deliveries; median of {asked.repeats}"
+        about = f"{measure.machine()}, DuckDB {duckdb.__version__}; {how}"
+        text = f"{about}\n\n{refresh.table(measured)}\n"
+        print(text, end="")
+        if asked.markdown:
+            asked.markdown.write_text(text)
+        if asked.json:
+            asked.json.write_text(refresh.document(about, measured))
+        return
     if asked.which == "nightly":
         print(f"{measure.machine()}; median of {asked.repeats}\n")
         print(nightly.run(asked.cache, asked.answers, asked.repeats))

@@ -37,7 +37,7 @@ def run(cache: Path, sizes: list[int], repeats: int) -> str:
         bytes_ = []
         for _ in range(repeats):
             with tempfile.TemporaryDirectory(dir=cache) as place:
-                raw = _raw(Path(place), files)
+                raw = raw_folder(Path(place), files)
                 done["full"].append(measure.apart("benchmarks.nightly", place))
                 shutil.rmtree(Path(place) / "warehouse")
                 last = sorted((raw / SOURCE).glob("*.csv"))[-1]
@@ -59,7 +59,7 @@ def run(cache: Path, sizes: list[int], repeats: int) -> str:
     return "\n".join(lines)
 
 
-def _raw(place: Path, files: list[Path]) -> Path:
+def raw_folder(place: Path, files: list[Path]) -> Path:
     """A raw folder with these deliveries; links, as they are only read."""
     folder = place / "raw" / SOURCE
     folder.mkdir(parents=True)

@@ -1,0 +1,64 @@
+"""Whether a baseline made what Meetlat made: only then may the two be timed beside each other."""
+
+import math
+from pathlib import Path
+
+import duckdb
+
+KEYS = ("period_code", "sector_code", "channel_code", "measure_code")
+BASES = ("n_answers", "n_respondents", "n_organisations", "n_dont_know", "n_blank")
+MARTS = ("nps_by_sector", "channel_rating")
+NEAR = 1e-9
+
+
+def differences(release: Path, out: Path) -> list[str]:
+    """What the files of a baseline in `out` say otherwise than the release, as sentences.
+
+    Compared are every row of the marts (bases exactly, values to 1e-9), the cube, and a fingerprint of all
+    answers with their pseudonyms.
+    """
+    faults = []
+    for mart in MARTS:
+        theirs, ours = _rows(out / f"{mart}.parquet"), _rows(release / "parquet" / f"mart.{mart}.parquet")
+        if set(theirs) != set(ours):
+            faults.append(
+                f"{mart}: {len(theirs)} rows, Meetlat {len(ours)}; not in both: {set(theirs) ^ set(ours)}"[:300]
+            )
+        for key in sorted(set(theirs) & set(ours)):
+            (value, *bases), (right, *right_bases) = theirs[key], ours[key]
+            if bases != right_bases or not _near(value, right):
+                faults.append(f"{mart} {'/'.join(key)}: {value} of {bases}, Meetlat {right} of {right_bases}")
+                break
+    theirs = _print(f"'{out}/answer.parquet'"), _cells(f"'{out}/cube.parquet'")
+    restricted = release / "restricted" / "parquet"
+    ours = _print(f"'{restricted}/core.fct_answer/**/*.parquet'"), _cells(f"'{restricted}/cube.score_counts.parquet'")
+    for what, one, other in zip(("answers", "cube"), theirs, ours, strict=True):
+        if one != other:
+            faults.append(f"{what}: {one}, Meetlat {other}")
+    return faults
+
+
+def _near(value: float | None, right: float | None) -> bool:
+    if value is None or right is None:
+        return value is right
+    return math.isclose(value, right, rel_tol=0, abs_tol=NEAR)
+
+
+def _rows(file: Path) -> dict[tuple[str, ...], tuple[float | None, ...]]:
+    found = duckdb.sql(f"SELECT {', '.join((*KEYS, 'value', *BASES))} FROM '{file}'").fetchall()
+    return {row[: len(KEYS)]: row[len(KEYS) :] for row in found}
+
+
+def _print(files: str) -> tuple[int, ...]:
+    """Answers, their sum, and the bits of all pseudonyms with what they answered, whatever the order."""
+    return duckdb.sql(  # type: ignore[no-any-return]
+        "SELECT count(*), sum(value::BIGINT), bit_xor(hash(response_id, respondent_id, organisation_code, "
+        f"answered_on::DATE, channel_code, measure_code, value::BIGINT, missing_reason)) FROM {files}"
+    ).fetchall()[0]
+
+
+def _cells(file: str) -> tuple[int, ...]:
+    """Cells of the cube that hold a value, their answers and the sum of the answers."""
+    return duckdb.sql(  # type: ignore[no-any-return]
+        f"SELECT count(*), sum(n), sum(n * value::BIGINT) FROM {file} WHERE value IS NOT NULL"
+    ).fetchall()[0]

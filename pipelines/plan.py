@@ -14,10 +14,11 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines import contracts, deliveries, engine, erasure, history, models, privacy, reference
 from pipelines.contracts import Contract
@@ -26,7 +27,7 @@ from pipelines.dataset.declared import Declared
 from pipelines.deliveries import Delivery
 from pipelines.disclosure import rules as disclosure_rules
 from pipelines.disclosure.rules import Rules
-from pipelines.engine import side_by_side
+from pipelines.engine import side_by_side, workers
 from pipelines.erasure import Erased
 from pipelines.errors import DeliveryRefused, MeetlatError, writing
 from pipelines.judging import cells
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pipelines.release import Published
 
 Report = Callable[[str], None]
+Made = TypeVar("Made")
 
 # columns of the tables that no model makes; the rest of reference.* is text
 STAGED = {
@@ -357,11 +359,22 @@ class Build:
         self.made: list[tuple[str, float, float]] = []  # parts that did not exist yet: began, ended
         self.failure: MeetlatError | None = None  # what stopped the run, for who started it
         self.published: Published | None = None
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._asked: dict[tuple[str, ...], Future[Any]] = {}  # what anybody asked for: made, or being made
         self._parts: dict[tuple[str, str], Part] = {}
-        self._accepted: dict[str, list[tuple[Delivery, Part]]] = {}
-        self._superseded: dict[str, Part | None] = {}
-        self._tables: dict[str, list[Part]] = {}
+        self._works_ahead = False
+
+    def _once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
+        """What `make` gives. Who asks first makes it, on whatever thread; all others wait for it, and for its fault."""
+        with self._lock:
+            is_first = key not in self._asked
+            asked: Future[Made] = self._asked.setdefault(key, Future())
+        if is_first:
+            try:
+                asked.set_result(make())
+            except BaseException as error:
+                asked.set_exception(error)
+        return asked.result()
 
     # staged deliveries
 
@@ -406,19 +419,23 @@ class Build:
 
     def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
         """The deliveries of a source that could be staged, in delivery order."""
-        with self._unless(source.name in self._accepted):
-            if source.name not in self._accepted:
-                parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
-                staged = zip(source.deliveries, parts, strict=True)
-                self._accepted[source.name] = [(d, part) for d, part in staged if part is not None]
-        return self._accepted[source.name]
+        if self._works_ahead:
+            self._stage_all()
+
+        def make() -> list[tuple[Delivery, Part]]:
+            parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
+            return [(d, part) for d, part in zip(source.deliveries, parts, strict=True) if part is not None]
+
+        return self._once(("accepted", source.name), make)
+
+    def _stage_all(self) -> None:
+        """All deliveries at once, not source by source."""
+        every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
+        self._once(("staged",), lambda: side_by_side(self.settings, lambda each: self.staged(*each), every))
 
     def superseded(self, source: Source) -> Part | None:
         """The part with the two lists of every delivery of the source; None if it has no deliveries."""
-        with self._unless(source.name in self._superseded):
-            if source.name not in self._superseded:
-                self._superseded[source.name] = self._supersede(source)
-        return self._superseded[source.name]
+        return self._once(("superseded", source.name), lambda: self._supersede(source))
 
     def _supersede(self, source: Source) -> Part | None:
         accepted = self.accepted(source)
@@ -445,15 +462,14 @@ class Build:
 
     def parts(self, table: str) -> list[Part]:
         """The parts of a table, made if need be: one a delivery for the map, one for all else."""
-        with self._unless(table in self._tables):
-            if table not in self._tables:
-                model = self.inputs.models[table]
-                self._tables[table] = (
-                    self._map(model)
-                    if model.per_delivery
-                    else [self._run(model, {u: self.files(u) for u in model.upstreams})]
-                )
-        return self._tables[table]
+        model = self.inputs.models[table]
+
+        def make() -> list[Part]:
+            if model.per_delivery:
+                return self._map(model)
+            return [self._run(model, {u: self.files(u) for u in model.upstreams})]
+
+        return self._once(("table", table), make)
 
     def _map(self, model: Model) -> list[Part]:
         keys = [(s, d) for s in self.inputs.sources.values() for d, _ in self.accepted(s)]
@@ -472,23 +488,20 @@ class Build:
 
     @contextmanager
     def ahead(self) -> Iterator[None]:
-        """Make everything on another thread meanwhile: who asks for a part finds it, or waits for it.
+        """Make everything on other threads meanwhile: who asks for a part finds it, or waits for it.
 
         Dagster keeps one core busy with its own books; the engine need not wait for that. A fault
-        is left for whoever asks next, who meets it again and can tell of it.
+        is left for whoever asks next, who can tell of it.
         """
         ended = threading.Event()
 
         def make() -> None:
             with suppress(Exception):
-                with self._lock:  # all deliveries at once, not source by source
-                    every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
-                    side_by_side(self.settings, lambda each: self.staged(*each), every)
-                for name in self.inputs.models:
-                    if ended.is_set():
-                        return
-                    self.parts(name)
+                self._stage_all()
+                with ThreadPoolExecutor(workers(self.settings)) as pool:
+                    self._make_tables(pool, ended)
 
+        self._works_ahead = True
         thread = threading.Thread(target=make, daemon=True)
         thread.start()
         try:
@@ -497,9 +510,20 @@ class Build:
             ended.set()
             thread.join()
 
-    def _unless(self, done: bool) -> AbstractContextManager[object]:
-        """The lock under which something is made once; nothing where it is made already."""
-        return nullcontext() if done else self._lock
+    def _make_tables(self, pool: ThreadPoolExecutor, ended: threading.Event) -> None:
+        """Every table as soon as all that it reads are made. After a fault, or when nobody waits any more, no other."""
+        waiting = {name: set(model.upstreams) & set(self.inputs.models) for name, model in self.inputs.models.items()}
+        running: dict[Future[list[Part]], str] = {}
+        while (waiting or running) and not ended.is_set():
+            for name in [name for name, upstreams in waiting.items() if not upstreams]:
+                del waiting[name]
+                running[pool.submit(self.parts, name)] = name
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                name = running.pop(future)
+                for upstreams in waiting.values():
+                    upstreams.discard(name)
 
     def _run(self, model: Model, inputs: Mapping[str, list[tuple[str, Path]]]) -> Part:
         made_of = {
@@ -625,7 +649,7 @@ class Build:
         return seconds
 
     def _make(self, name: str, hash: str, write: Callable[[Path], dict[str, JSON]], why: str = "") -> Part:
-        if (name, hash) not in self._parts:
+        def make() -> Part:
             part = self.store.find(name, hash)
             if part is None and self.dry:
                 raise Missing(name, why)
@@ -635,7 +659,9 @@ class Build:
                     part = self.store.make(name, hash, write)
                 self.made.append((name, clock, time.perf_counter()))
             self._parts[name, hash] = part
-        return self._parts[name, hash]
+            return part
+
+        return self._once(("part", name, hash), make)
 
 
 # --- what is stale -------------------------------------------------------------------------------

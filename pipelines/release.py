@@ -165,8 +165,6 @@ def _make(
 
     Gives the id (another one if figures were kept as they were), the gate and what the attack found.
     """
-    from pipelines import audit
-
     releases, threads, inputs_id = aside.parent, build.settings.threads, build.inputs.release_id
     if (releases / id).exists():  # as it was published before; only the gate has another opinion now
         shutil.copytree(releases / id, aside, copy_function=history.link)
@@ -174,12 +172,10 @@ def _make(
         return id, gate, _Said()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    _assemble(build, id, disclosed, gate, aside)
-    attacked = time.perf_counter()
-    earlier = audit.under_the_same_rules(audit.retained(releases, aside), aside)
-    report = audit.audit(aside, earlier, threads)
+    report = _assemble(build, id, disclosed, gate, aside, seconds)
     said = _Said()
     if report.failed:
+        earlier = _audited_with(aside)
         said = _judge(aside, report, earlier, threads)
         if said.withheld or said.kept:
             # better no figure of a family than one that gives a hidden one away; better an old one than news
@@ -189,12 +185,10 @@ def _make(
             if said.kept:
                 id = digest([inputs_id, disclosed.held])[:16]
                 gate = _gate(build, id)
-            _assemble(build, id, disclosed, gate, aside)
-            report = audit.audit(aside, earlier, threads)
+            report = _assemble(build, id, disclosed, gate, aside, seconds)
             again = _judge(aside, report, earlier, threads)
             said = replace(again, withheld=said.withheld, kept=said.kept)
         _note(aside, said)
-    seconds["audit"] = time.perf_counter() - attacked
     _verify(aside)
     _seal(aside)
     seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
@@ -319,8 +313,14 @@ def _leaks(findings: "Sequence[Finding]", candidate: Path) -> str:
 # --- assembling ----------------------------------------------------------------------------------
 
 
-def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path) -> None:
-    """Fill the folder of a release: Parquet by hard link from the parts, then all that is made of it."""
+def _assemble(
+    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
+) -> "Report":
+    """Fill the folder of a release: Parquet by hard link from the parts, then all that is made of it.
+
+    Meanwhile what leaves the house is attacked; gives what that found. `seconds` gets how long it was waited for.
+    """
+    from pipelines import audit
     from pipelines.dataset import handout
 
     models = [m for m in build.inputs.models.values() if not m.working]
@@ -355,7 +355,6 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
     earlier = plan.manifest(build.settings)
     renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
     _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
-    kept.keep(build.settings, folder)
 
     def write_restricted() -> None:
         file = folder / "restricted" / "warehouse.duckdb"
@@ -374,9 +373,23 @@ def _assemble(build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str
         partial(database.write, folder / "public" / "benchmark.duckdb", public, []),
         *(partial(handout.write_tables, each) for each in datasets),
     ]
-    engine.side_by_side(build.settings, lambda job: job(), jobs)
-    for each in datasets:
-        handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(audit.audit, folder, _audited_with(folder), build.settings.threads)
+        kept.keep(build.settings, folder)
+        engine.side_by_side(build.settings, lambda job: job(), jobs)
+        for each in datasets:
+            handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
+        clock = time.perf_counter()
+        found = report.result()
+    seconds["audit"] = time.perf_counter() - clock
+    return found
+
+
+def _audited_with(folder: Path) -> list[Path]:
+    """The earlier releases that a release being made is audited with."""
+    from pipelines import audit
+
+    return audit.under_the_same_rules(audit.retained(folder.parent, folder), folder)
 
 
 def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:

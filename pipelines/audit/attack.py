@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.audit.family import Family
 from pipelines.audit.findings import Finding
 from pipelines.audit.outputs import Row, Rules
-from pipelines.audit.program import INFINITE, Form, Part, Solver, stack
+from pipelines.audit.program import INFINITE, Part, Solver, stack
 from pipelines.audit.system import Sums, System
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Attack:
         if abs(at) == INFINITE:
             at = self.system.family.measure.low if sign == 1 else self.system.family.measure.high
         while True:
-            answer = solver.most(Form.join([sums.total, sums.weight.times(-at)]), sign)
+            answer = solver.most(sums.over(at), sign)
             if answer is None:
                 target.nobody = True  # not even one answer fits
                 return

@@ -26,15 +26,11 @@ class Form:
     values: "Doubles"
 
     @staticmethod
-    def join(forms: "Sequence[Form]") -> "Form":
-        """The sum of forms, columns that occur in several put together."""
+    def beside(forms: "Sequence[Form]") -> "Form":
+        """The sum of forms that have no column in common."""
         import numpy as np
 
-        if not forms:
-            return Form(np.empty(0, np.int64), np.empty(0))
-        columns, place = np.unique(np.concatenate([f.columns for f in forms]), return_inverse=True)
-        values: Doubles = np.concatenate([f.values for f in forms])
-        return Form(columns, np.bincount(place, values, len(columns)).astype(np.float64))
+        return Form(np.concatenate([f.columns for f in forms]), np.concatenate([f.values for f in forms]))
 
     def times(self, factor: float) -> "Form":
         return Form(self.columns, self.values * factor)

@@ -37,12 +37,26 @@ class Layer:
 
 @dataclass(frozen=True)
 class Sums:
-    """The answers of a cell, what its value is a share of, and the sum of values; value = total / weight."""
+    """The answers of a cell, what its value is a share of, and the sums that make its value up.
+
+    value = (factors * parts) / weight + low; no column stands in two of them.
+    """
 
     n: Form
     weight: Form
-    total: Form
     parts: tuple[Form, ...]
+    factors: tuple[float, ...]
+    low: float
+
+    def over(self, value: float) -> Form:
+        """By how much the sum of values is above what it would be at this value."""
+        parts = [part.times(factor) for part, factor in zip(self.parts, self.factors, strict=True)]
+        return Form.beside([*parts, self.weight.times(self.low - value)])
+
+    @property
+    def total(self) -> Form:
+        """The sum of values."""
+        return self.over(0.0)
 
 
 class System:
@@ -108,17 +122,16 @@ class System:
         valued = [layer for stack in stacks for layer in stack[epoch : epoch + 1]] if family.weighted else counted
 
         def form(columns: "Iterable[Places]") -> Form:
-            joined = np.concatenate([[], *(c[atoms] for c in columns)]).astype(np.int64)
+            joined = np.concatenate([none, *(c[atoms] for c in columns)])
             joined = joined[joined >= 0]
             return Form(joined, np.ones(len(joined)))
 
-        n, weight = form(layer.n for layer in counted), form(layer.w for layer in valued)
-        parts = tuple(form(layer.parts[i] for layer in valued) for i in range(2 if measure.statistic == "nps" else 1))
-        if measure.statistic == "nps":
-            total = Form.join([parts[0].times(100.0), parts[1].times(-100.0)])
-        else:
-            total = Form.join([parts[0], weight.times(measure.low)])
-        return Sums(n, weight, total, parts)
+        none = np.empty(0, np.int64)
+        is_nps = measure.statistic == "nps"
+        n = form(layer.n for layer in counted)
+        weight = form(layer.w for layer in valued) if family.weighted else n
+        parts = tuple(form(layer.parts[i] for layer in valued) for i in range(2 if is_nps else 1))
+        return Sums(n, weight, parts, (100.0, -100.0) if is_nps else (1.0,), 0.0 if is_nps else measure.low)
 
     def free(self, atoms: Sequence[int]) -> "Places":
         """The columns of those of these atoms that no row shows alone, and of what came to all of them."""
@@ -155,7 +168,7 @@ class System:
             self._stand(statement, stacks, alone)
             return
         sums = self.sums(row, stacks, epoch)
-        before = self.sums(row, alone, epoch) if alone else sums
+        before = self.sums(row, alone, epoch) if alone and len(alone) < len(stacks) else sums
         low, high = self.answers(row)
         if alone:
             self._bound(sums.n, before.n, low, high)
@@ -165,7 +178,7 @@ class System:
         newest = self.family.newest
         if statement.stands and not row.is_hidden and 0 <= epoch < newest:
             since = self.sums(row, stacks, newest, epoch)
-            older = self.sums(row, alone, newest, epoch) if alone else since
+            older = self.sums(row, alone, newest, epoch) if alone and len(alone) < len(stacks) else since
             limit = max(self.family.rules.answers_changed - 1, 0)
             if alone:
                 self._bound(since.n, older.n, 0.0, limit)
@@ -192,16 +205,20 @@ class System:
         measure = self.family.measure
         if row.is_hidden or row.value is None:
             return
-        shares = [(sums.total, row.value, measure.half, measure.low, measure.high)]
-        if measure.statistic == "nps":
-            for part, share in zip(sums.parts, (row.promoters_pct, row.detractors_pct), strict=True):
-                if share is not None:
-                    shares.append((part.times(100.0), share, 0.5 + SLACK, 0.0, 100.0))
-        for total, value, half, low, high in shares:
-            if value - half > low:
-                self._put(Form.join([total, sums.weight.times(half - value)]), 0.0, INFINITE, late)
-            if value + half < high:
-                self._put(Form.join([total, sums.weight.times(-half - value)]), -INFINITE, 0.0, late)
+        if row.value - measure.half > measure.low:
+            self._put(sums.over(row.value - measure.half), 0.0, INFINITE, late)
+        if row.value + measure.half < measure.high:
+            self._put(sums.over(row.value + measure.half), -INFINITE, 0.0, late)
+        if measure.statistic != "nps":
+            return
+        half = 0.5 + SLACK
+        for part, share in zip(sums.parts, (row.promoters_pct, row.detractors_pct), strict=True):
+            if share is None:
+                continue
+            if share - half > 0:
+                self._put(Form.beside([part.times(100.0), sums.weight.times(half - share)]), 0.0, INFINITE, late)
+            if share + half < 100:
+                self._put(Form.beside([part.times(100.0), sums.weight.times(-half - share)]), -INFINITE, 0.0, late)
 
     def _put(self, form: Form, low: float, high: float, late: bool) -> None:
         if late:
@@ -217,7 +234,7 @@ class System:
         sums = self.sums(row, stacks, family.newest)
         low, high = self.answers(row)
         more = float(max(family.rules.answers_changed - 1, 0))
-        before = self.sums(row, alone, family.newest) if alone else sums
+        before = self.sums(row, alone, family.newest) if alone and len(alone) < len(stacks) else sums
         if alone:
             self._bound(sums.n, before.n, low, high + more)
         else:
@@ -228,7 +245,7 @@ class System:
         measure = family.measure
         for sign, edge in ((1, row.value - measure.half), (-1, row.value + measure.half)):
             worst = (measure.low - edge) if sign == 1 else (measure.high - edge)
-            form = Form.join([sums.total, sums.weight.times(-edge)])
+            form = sums.over(edge)
             if sign == 1:
                 self._put(form, min(worst, 0.0) * more, INFINITE, not alone)
             else:

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from pipelines.errors import MeetlatError
+
+Engine = Literal["here", "spark"]
 
 app = typer.Typer(
     help="Customer-experience benchmarks from raw survey exports.",
@@ -64,6 +66,9 @@ def refresh(
     select: Annotated[
         str | None, typer.Option("--select", metavar="TABLE", help="Make one table's parts; publish nothing.")
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="Where deliveries are staged and counted: here, or on MEETLAT_SPARK.")
+    ] = "here",
 ) -> None:
     """Stage what is new, rebuild what depends on it, publish a release."""
     from pipelines import plan, settings
@@ -79,7 +84,7 @@ def refresh(
             print(f"{select}: {sum(p.facts['rows'] for p in build.parts(select)):,} rows; nothing was published.")
             return
         try:
-            outcome = refreshing.run(here, report, full)
+            outcome = refreshing.run(here, report, full, engine == "spark")
         except Exception as error:
             sentence = str(error) if isinstance(error, MeetlatError) else f"A fault in Meetlat: {type(error).__name__}."
             _tell(refreshing.conclude(here, refreshing.NOTHING_PUBLISHED, [sentence]))

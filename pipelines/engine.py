@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -69,7 +70,7 @@ def _opened(
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "temp_directory": str(spill / ".spill"),
+            "temp_directory": str(spill / f".spill-{uuid.uuid4().hex[:8]}"),  # machines may share the folder
         }
     )
     if threads:

@@ -80,7 +80,12 @@ class Store:
             final.parent.mkdir(parents=True, exist_ok=True)
             flush(aside)
             failpoint("part-rename-before")
-            aside.rename(final)
+            try:
+                aside.rename(final)
+            except OSError:
+                if not (final / "part.json").exists():
+                    raise
+                # another process made it meanwhile: the same part
             flush(final.parent)
             failpoint("part-rename-after")
         finally:
@@ -102,8 +107,15 @@ class Store:
                 kind.rmdir()
 
     def clean(self) -> None:
-        """Remove what a killed refresh left half-made. Only while no other refresh runs."""
-        shutil.rmtree(self.folder / ".aside", ignore_errors=True)
+        """Remove what a killed refresh left half-made. Only while no other refresh runs.
+
+        What a process on another machine still writes there is moved away first, so that it can never be renamed.
+        """
+        aside = self.folder / ".aside"
+        if aside.exists():
+            aside.rename(self.folder / f".gone-{uuid.uuid4().hex[:8]}")
+        for gone in self.folder.glob(".gone-*"):
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def flush(path: Path) -> None:

@@ -13,7 +13,7 @@ import importlib.metadata
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -348,7 +348,14 @@ class Build:
     A dry one makes nothing and raises Missing. In a full one nothing is made of what the release before has.
     """
 
-    def __init__(self, inputs: Inputs, report: Report = lambda _: None, dry: bool = False, full: bool = False) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        report: Report = lambda _: None,
+        dry: bool = False,
+        full: bool = False,
+        superseded: Mapping[str, Part | None] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.settings = inputs.settings
         self.store = Store(inputs.settings.warehouse / "parts")
@@ -362,6 +369,7 @@ class Build:
         self._lock = threading.Lock()
         self._asked: dict[tuple[str, ...], Future[Any]] = {}  # what anybody asked for: made, or being made
         self._parts: dict[tuple[str, str], Part] = {}
+        self._known = superseded or {}  # lists that were made before, by source
         self._works_ahead = False
 
     def _once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
@@ -435,6 +443,8 @@ class Build:
 
     def superseded(self, source: Source) -> Part | None:
         """The part with the two lists of every delivery of the source; None if it has no deliveries."""
+        if source.name in self._known:
+            return self._known[source.name]
         return self._once(("superseded", source.name), lambda: self._supersede(source))
 
     def _supersede(self, source: Source) -> Part | None:
@@ -472,19 +482,47 @@ class Build:
         return self._once(("table", table), make)
 
     def _map(self, model: Model) -> list[Part]:
+        for upstream in model.upstreams:  # first, so that no two deliveries make the same part
+            if upstream in self.inputs.models:
+                self.parts(upstream)
+        keys = self.delivered(model)
+        return side_by_side(self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys)
+
+    def delivered(self, model: Model) -> list[tuple[Source, Delivery]]:
+        """The deliveries of which a map model is made, once all is there that several of them read."""
         keys = [(s, d) for s in self.inputs.sources.values() for d, _ in self.accepted(s)]
         if not keys:
             faults = "".join(f"\n  {sentence}" for sentence in self.refused.values())
             raise MeetlatError(f"There is no delivery that can be read, so nothing is published.{faults}")
-        for upstream in model.upstreams:  # first, so that no two deliveries make the same part
-            if upstream in self.inputs.models:
-                self.parts(upstream)
         for source in self.inputs.sources.values():
             self.superseded(source)
             for upstream in model.upstreams:
                 if upstream.startswith("reference."):
                     self._reference(upstream, source)
-        return side_by_side(self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys)
+        return keys
+
+    def of_delivery(self, source: Source, delivery: Delivery) -> None:
+        """Make what all map models make of one delivery, one after the other."""
+        for model in self.inputs.models.values():
+            if model.per_delivery:
+                self._run(model, self._of_delivery(model, source, delivery))
+
+    def unmade(
+        self,
+        keys: Iterable[tuple[Source, Delivery]],
+        make: Callable[["Build", Source, Delivery], object],
+        superseded: Mapping[str, Part | None],
+    ) -> list[tuple[Source, Delivery]]:
+        """Those of these deliveries of which `make`, a method of Build, would make something that is not there."""
+        dry = Build(self.inputs, dry=True, superseded=superseded)
+        dry.refused = dict(self.refused)
+        missing = []
+        for key in keys:
+            try:
+                make(dry, *key)
+            except Missing:
+                missing.append(key)
+        return missing
 
     @contextmanager
     def ahead(self) -> Iterator[None]:

@@ -40,14 +40,17 @@ class Outcome:
     reissued: list[str] = field(default_factory=list)
 
 
-def run(settings: Settings, report: Report, full: bool = False) -> Outcome:
-    """Refresh: publish a release if anything is new. Raises MeetlatError if nothing could be published."""
+def run(settings: Settings, report: Report, full: bool = False, on_spark: bool = False) -> Outcome:
+    """Refresh: publish a release if anything is new. Raises MeetlatError if nothing could be published.
+
+    `on_spark`: what is made per delivery is made by the executors of MEETLAT_SPARK.
+    """
     with locked(settings):
         prepare(settings)
-        return _run(settings, report, full)
+        return _run(settings, report, full, on_spark)
 
 
-def _run(settings: Settings, report: Report, full: bool) -> Outcome:
+def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False) -> Outcome:
     clock = time.perf_counter()
     inputs = plan.look(settings, full=full)
     current = plan.manifest(settings)
@@ -63,6 +66,10 @@ def _run(settings: Settings, report: Report, full: bool) -> Outcome:
     build = Build(inputs, report, full=full)
     looked = time.perf_counter()
     stale = None if full else set(plan.stale(inputs))
+    if on_spark:
+        from pipelines import spark
+
+        spark.make(build)
     with build.ahead():
         _run_job(build, stale)
     ended = time.perf_counter()

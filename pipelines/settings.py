@@ -27,6 +27,7 @@ class Settings:
     notify: str | None  # an Apprise address, told of exits 1 and 3
     keep: int  # releases that are kept at least
     keep_days: int  # and those younger than this
+    spark: str | None = None  # where `--engine spark` finds Spark
 
     @property
     def current(self) -> Path:
@@ -58,6 +59,7 @@ def load() -> Settings:
         notify=os.environ.get("MEETLAT_NOTIFY") or None,
         keep=number("MEETLAT_KEEP", 5, 1),
         keep_days=number("MEETLAT_KEEP_DAYS", 14, 0),
+        spark=os.environ.get("MEETLAT_SPARK") or None,
     )
     if settings.warehouse in (settings.state, *settings.state.parents):
         raise MeetlatError(

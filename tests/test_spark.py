@@ -1,0 +1,278 @@
+"""Releases made through Spark: the same id and the same bytes, also when a machine dies in the middle."""
+
+import gzip
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import CUSTOMERS, KEY, QUARTER, Place, Ran, lines, read_quarter, write_quarter
+
+from pipelines import spark
+
+pyspark = pytest.mark.spark
+Process = subprocess.Popen[bytes]
+
+
+def parts(place: Place) -> set[str]:
+    return {str(p.relative_to(place.warehouse)) for p in place.warehouse.glob("parts/[!.]*/*")}
+
+
+def assert_the_same(place: Place, built: Place) -> None:
+    assert place.release_id() == built.release_id()
+    assert place.parquet() == built.parquet()
+    assert parts(place) == parts(built)
+    assert not list(place.warehouse.glob("parts/.[!a]*")) and not list(place.warehouse.glob("parts/.aside/spark-*"))
+
+
+# --- without Spark -------------------------------------------------------------------------------
+
+
+def test_no_spark_is_said_in_a_sentence(place: Place) -> None:
+    for said, env in (("MEETLAT_SPARK is ''; set it to", {}), ("is 'mesos'", {"MEETLAT_SPARK": "mesos"})):
+        (sentence,) = lines(place.refresh("--engine", "spark", status=1, **env))
+        assert said in sentence and "local[2]" in sentence
+
+
+def test_a_machine_without_the_folders_says_so(tmp_path: Path) -> None:
+    said = spark._outcome(str(tmp_path / "job"), 0, 1)
+    assert said is not None and said.startswith(f"On {socket.gethostname()}: {tmp_path / 'job'} is not there.")
+    assert "MEETLAT_WAREHOUSE" in said
+
+
+# --- on this machine -----------------------------------------------------------------------------
+
+
+@pyspark
+def test_a_release_through_spark_is_the_same(place: Place, built: Place) -> None:
+    ran = place.refresh("--engine", "spark", MEETLAT_SPARK="local[2]")
+    assert not ran.stderr
+    assert_the_same(place, built)
+    assert "Nothing new" in place.refresh("--engine", "spark", MEETLAT_SPARK="local[2]").stdout
+
+
+@pyspark
+def test_what_an_executor_refuses_is_said_as_always(half_year: Place, sample: Path, tmp_path: Path) -> None:
+    said = []
+    for name, arguments in (("here", ["--engine", "here"]), ("spark", ["--engine", "spark"])):
+        place = half_year.copy(tmp_path / name)
+        write_quarter(place.raw, 3, read_quarter(sample, 3))
+        (place.raw / CUSTOMERS / QUARTER.format(4)).write_bytes(gzip.compress(b"Naam;Iets\nJan;1\n", mtime=0))
+        said.append((lines(place.refresh(*arguments, status=3, MEETLAT_SPARK="local[1]")), place.parquet()))
+    assert said[0] == said[1] and len(said[0][0]) == 1
+
+
+@pyspark
+def test_what_is_wrong_with_spark_is_said_in_a_sentence(place: Place) -> None:
+    def said(**env: str) -> str:
+        (sentence,) = lines(place.refresh("--engine", "spark", status=1, **env))
+        return sentence
+
+    assert "Nothing answers at spark://127.0.0.1:1;" in said(MEETLAT_SPARK="spark://127.0.0.1:1")
+    assert "Nothing answers at sc://127.0.0.1:1;" in said(MEETLAT_SPARK="sc://127.0.0.1:1")
+    assert "needs Java 17" in said(MEETLAT_SPARK="local[1]", JAVA_HOME="/nowhere")
+    bare = said(MEETLAT_SPARK="local[1]", PYSPARK_PYTHON="/usr/bin/python3")
+    assert "PYSPARK_PYTHON" in bare and str(place.state / "logs" / "spark.log") in bare
+    shown = said(MEETLAT_SPARK="local[1]", PYSPARK_SUBMIT_ARGS="--conf spark.executorEnv.MEETLAT_KEY=x pyspark-shell")
+    assert "shows the key" in shown
+    assert not parts(place) and not place.current.exists()
+
+
+# --- a cluster -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Cluster:
+    """A master and two workers with a core each, as processes of their own on loopback."""
+
+    root: Path
+    address: str
+    workers: list[Process]
+    environment: dict[str, str]
+
+    def start(self, place: Place) -> Process:
+        command = [sys.executable, "-m", "pipelines.cli", "refresh", "--engine", "spark"]
+        env = place.environment | self.environment | {"MEETLAT_SPARK": self.address}
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def refresh(self, place: Place, status: int = 0) -> Ran:
+        return place.refresh("--engine", "spark", status=status, MEETLAT_SPARK=self.address, **self.environment)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait(until: Callable[[], object], seconds: float = 120, step: float = 0.2) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(step)
+
+
+def children(pid: int) -> list[int]:
+    """All processes below this one."""
+    parent: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, of in parent.items() if of == each]
+    return found[1:]
+
+
+@contextmanager
+def running(root: Path, before: dict[int, list[str]]) -> Iterator[Cluster]:
+    """Start a cluster; `before`: by worker, what the command that starts it stands behind."""
+    import pyspark as package
+
+    home = Path(package.__file__).parent
+    port = free_port()
+    address = f"spark://127.0.0.1:{port}"
+    conf = root / "conf"
+    for folder in (conf, root / "events", root / "local"):
+        folder.mkdir(parents=True)
+    (conf / "spark-defaults.conf").write_text(
+        "spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\nspark.executor.memory 512m\n"
+        "spark.driver.memory 512m\nspark.eventLog.enabled true\nspark.eventLog.compress false\n"
+        f"spark.eventLog.dir {(root / 'events').as_uri()}\n"
+    )
+    own = {
+        "SPARK_CONF_DIR": str(conf),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(root / "local"),
+        "SPARK_DAEMON_MEMORY": "256m",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MEETLAT_")} | own
+    started: list[Process] = []
+
+    def start(name: str, *command: str) -> Process:
+        with (root / f"{name}.log").open("wb") as log:
+            started.append(subprocess.Popen(command, env=clean, stdout=log, stderr=log))
+        return started[-1]
+
+    spark_class, deploy = str(home / "bin" / "spark-class"), "org.apache.spark.deploy"
+    try:
+        start(
+            "master", spark_class, f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", str(port),
+            "--webui-port", "0",
+        )  # fmt: skip
+        wait(lambda: "Starting Spark master" in (root / "master.log").read_text())
+        workers = [
+            start(
+                f"worker{i}", *before.get(i, []), spark_class, f"{deploy}.worker.Worker", "--host", "127.0.0.1",
+                "--cores", "1", "--memory", "1g", "--work-dir", str(root / f"work{i}"), "--webui-port", "0", address,
+            )
+            for i in range(2)
+        ]  # fmt: skip
+        wait(lambda: (root / "master.log").read_text().count("Registering worker") == 2)
+        yield Cluster(root, address, workers, own)
+    finally:
+        for process in reversed(started):
+            for pid in [process.pid, *children(process.pid)]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
+@pyspark
+def test_a_worker_is_killed_in_the_middle(place: Place, built: Place, tmp_path: Path) -> None:
+    with running(tmp_path / "cluster", {}) as cluster:
+        refresh = cluster.start(place)
+        busy: list[int] = []
+        victim = cluster.workers[0].pid
+
+        def both_stage() -> bool:
+            busy[:] = children(victim)
+            return len(list(place.warehouse.glob("parts/.aside/staged.*"))) == 2
+
+        wait(both_stage, step=0.002)
+        for pid in busy:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)  # so that it is in the middle when it is killed
+        machines = [pid for pid in busy if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(machines) == 1
+        assert len(list(place.warehouse.glob("parts/staged.*/*"))) < 6
+        for pid in (victim, *machines):
+            os.kill(pid, signal.SIGKILL)
+        for pid in set(busy) - set(machines):  # who goes on with the task that another executor is given now
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        out, err = refresh.communicate(timeout=300)
+        assert refresh.returncode == 0, out + err
+        assert not err
+        log = (place.state / "logs" / "spark.log").read_text()
+        assert "Lost task" in log and "ExecutorLostFailure" in log
+        assert_the_same(place, built)
+        nobody_is_told_of(place, [place.state / "logs", cluster.root])
+
+
+def nobody_is_told_of(place: Place, folders: list[Path]) -> None:
+    """No id, name or address of the exports, no pseudonym and no key stands in what Spark wrote."""
+    heading, *rows = read_quarter(place.raw, 1)
+    secret = {KEY}
+    for name in ("Responsnummer", "Klantnummer", "Naam", "E-mailadres", "Toelichting"):
+        secret |= {row[heading.index(name)] for row in rows if len(row[heading.index(name)]) > 5}
+    secret |= {id for (id,) in place.query("SELECT DISTINCT response_id FROM core.fct_answer")}
+    assert len(secret) > 2000
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert [file for file in files if file.parent.parent.name == "events" or file.parent.name == "events"]
+    assert [file for file in files if file.name == "stderr"]
+    for file in files:
+        text = file.read_text(errors="replace")
+        assert not [each for each in secret if each in text], file
+
+
+@pyspark
+def test_a_worker_that_does_not_share_the_folders_stops_it(place: Place, tmp_path: Path) -> None:
+    (place.warehouse / "parts").mkdir(parents=True)
+    hide = f'mount -t tmpfs none "{place.warehouse}/parts" && exec "$@"'
+    elsewhere = ["unshare", "--mount", "bash", "-c", hide, "bash"]
+    with running(tmp_path / "cluster", {0: elsewhere, 1: elsewhere}) as cluster:
+        said = lines(cluster.refresh(place, status=1))
+    assert 1 <= len(said) <= 5 and all("must be storage that all machines of Spark share" in each for each in said)
+    assert not place.current.exists() and not parts(place)
+
+
+# --- Spark Connect -------------------------------------------------------------------------------
+
+
+@pyspark
+def test_a_release_through_spark_connect_is_the_same(place: Place, built: Place, tmp_path: Path) -> None:
+    import pyspark as package
+
+    port = free_port()
+    command = [str(Path(package.__file__).parent / "bin" / "spark-submit"), "--master", "local[2]"]
+    command += ["--conf", f"spark.connect.grpc.binding.port={port}", "--conf", "spark.ui.enabled=false"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    env = place.environment | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with (tmp_path / "connect.log").open("wb") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait(lambda: "Spark Connect server started" in (tmp_path / "connect.log").read_text())
+        # no Java on this side
+        ran = place.refresh("--engine", "spark", MEETLAT_SPARK=f"sc://127.0.0.1:{port}", JAVA_HOME="/nowhere")
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    assert not ran.stderr
+    assert_the_same(place, built)
+
+
+def test_java_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    assert not spark._java()
+    monkeypatch.delenv("JAVA_HOME")
+    assert spark._java() == (shutil.which("java") is not None)

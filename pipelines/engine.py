@@ -2,7 +2,7 @@
 
 What is made per delivery runs on one thread a query: a single thread keeps the order of the rows and
 the bytes of the file without a sort. Several deliveries run at once, and a large one in several queries.
-All else is sorted and uses every core.
+All else is sorted; two or more tables are made at once and share the cores.
 """
 
 import itertools
@@ -12,7 +12,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +45,7 @@ def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[d
 
     Those who borrow at the same time share the memory. `spill` is a folder that all parts have in common.
     """
-    threads = 1 if alone else settings.threads
+    threads = 1 if alone else max(1, workers(settings) - 1)  # whoever waits for a query works at it too
     key = (threads, settings.memory, spill)
     with _keeping:
         if key not in _kept:
@@ -96,6 +96,28 @@ def side_by_side(settings: Settings, work: Callable[[In], Out], items: Iterable[
     """Do the same work for every item, as many at once as there are cores; the results in order."""
     with ThreadPoolExecutor(workers(settings)) as pool:
         return list(pool.map(work, items))
+
+
+def as_ready(
+    settings: Settings, upstreams: Mapping[str, Iterable[str]], make: Callable[[str], object], until: threading.Event
+) -> None:
+    """Make everything that is named, as many at once as there are cores, each as soon as what it is made of is made.
+
+    `upstreams` says what that is. Raises the first fault; after it, and when `until` is set, nothing more is begun.
+    """
+    waiting = {name: set(above) & set(upstreams) for name, above in upstreams.items()}
+    running: dict[Future[object], str] = {}
+    with ThreadPoolExecutor(workers(settings)) as pool:
+        while (waiting or running) and not until.is_set():
+            for name in [name for name, above in waiting.items() if not above]:
+                del waiting[name]
+                running[pool.submit(make, name)] = name
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                made = running.pop(future)
+                for above in waiting.values():
+                    above.discard(made)
 
 
 def in_turn(threads: int, work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:

@@ -14,7 +14,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from pipelines.dataset.declared import Declared
 from pipelines.deliveries import Delivery
 from pipelines.disclosure import rules as disclosure_rules
 from pipelines.disclosure.rules import Rules
-from pipelines.engine import side_by_side, workers
+from pipelines.engine import as_ready, side_by_side
 from pipelines.erasure import Erased
 from pipelines.errors import DeliveryRefused, MeetlatError, writing
 from pipelines.judging import cells
@@ -536,8 +536,8 @@ class Build:
         def make() -> None:
             with suppress(Exception):
                 self._stage_all()
-                with ThreadPoolExecutor(workers(self.settings)) as pool:
-                    self._make_tables(pool, ended)
+                upstreams = {name: model.upstreams for name, model in self.inputs.models.items()}
+                as_ready(self.settings, upstreams, self.parts, ended)
 
         self._works_ahead = True
         thread = threading.Thread(target=make, daemon=True)
@@ -547,21 +547,6 @@ class Build:
         finally:
             ended.set()
             thread.join()
-
-    def _make_tables(self, pool: ThreadPoolExecutor, ended: threading.Event) -> None:
-        """Every table as soon as all that it reads are made. After a fault, or when nobody waits any more, no other."""
-        waiting = {name: set(model.upstreams) & set(self.inputs.models) for name, model in self.inputs.models.items()}
-        running: dict[Future[list[Part]], str] = {}
-        while (waiting or running) and not ended.is_set():
-            for name in [name for name, upstreams in waiting.items() if not upstreams]:
-                del waiting[name]
-                running[pool.submit(self.parts, name)] = name
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-                name = running.pop(future)
-                for upstreams in waiting.values():
-                    upstreams.discard(name)
 
     def _run(self, model: Model, inputs: Mapping[str, list[tuple[str, Path]]]) -> Part:
         made_of = {

@@ -8,6 +8,7 @@ python -m benchmarks marts
 python -m benchmarks marts --cells 8000000
 python -m benchmarks disclosure
 python -m benchmarks nightly --answers 2000000 20000000
+python -m benchmarks spark --answers 4000000 --deliveries 8 --master 'local[2]'
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import coverage, disclosure, marts, measure, nightly, refresh, staging
+from benchmarks import coverage, disclosure, marts, measure, nightly, refresh, spark, staging
 
 CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 
@@ -59,6 +60,11 @@ def main() -> None:
     night.add_argument("--answers", type=int, nargs="+", default=[2_000_000, 20_000_000], help="of the histories")
     night.add_argument("--repeats", type=int, default=1)
     night.add_argument("--cache", type=Path, default=CACHE)
+    far = which.add_parser("spark", help="what one core does per delivery, here and as an executor of Spark")
+    far.add_argument("--answers", type=int, default=4_000_000)
+    far.add_argument("--deliveries", type=int, default=8)
+    far.add_argument("--master", default="local[2]", help="as MEETLAT_SPARK; needs the extra `spark` and Java")
+    far.add_argument("--cache", type=Path, default=CACHE)
     given = sys.argv[1:]
     if not given or (given[0].startswith("--") and given[0] != "--help"):
         given = ["refresh", *given]
@@ -77,6 +83,10 @@ def main() -> None:
     if asked.which == "nightly":
         print(f"{measure.machine()}; median of {asked.repeats}\n")
         print(nightly.run(asked.cache, asked.answers, asked.repeats))
+        return
+    if asked.which == "spark":
+        print(f"{asked.deliveries} deliveries; {measure.machine()}, DuckDB {duckdb.__version__}; one run\n")
+        print(spark.run(asked.cache, asked.answers, asked.deliveries, asked.master))
         return
     if asked.which == "disclosure":
         print(f"{measure.machine()}\n\n{disclosure.run()}")

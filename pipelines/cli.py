@@ -74,6 +74,8 @@ def refresh(
     from pipelines import plan, settings
     from pipelines import refresh as refreshing
 
+    if select and engine == "spark":
+        raise typer.BadParameter("--select makes its parts here; leave out --engine.")
     here = settings.load()
     if explain:
         _explain(plan.look(here, make_key=False))

@@ -101,7 +101,8 @@ def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None
     """Have one step of these deliveries done; the large ones first. Only to look whether executors can, without any."""
     folder = build.store.folder / ".aside" / f"spark-{uuid.uuid4().hex[:8]}"
     inputs = build.inputs
-    tasks = [(source.name, source.deliveries.index(delivery)) for source, delivery in todo]
+    places = {delivery.path: place for s in inputs.sources.values() for place, delivery in enumerate(s.deliveries)}
+    tasks = [(source.name, places[delivery.path]) for source, delivery in todo]
     job = Job(
         step,
         replace(inputs, key=b"", erased={}),
@@ -117,7 +118,8 @@ def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None
         file.write_bytes(pickle.dumps(_stamp()) + pickle.dumps(job))
         flush(file)
     n = len(tasks) or 16
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         frame = spark.range(0, n, 1, n).mapInArrow(functools.partial(_work, str(file)), "number bigint, said string")
         asked = pool.submit(frame.collect)
         try:
@@ -137,7 +139,6 @@ def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None
         except BaseException:  # do not wait for the tasks of a refresh that is given up
             spark.stop()
             raise
-    shutil.rmtree(folder, ignore_errors=True)
     if faults := sorted({sentence for sentence in said.values() if sentence and sentence != LEFT}):
         raise MeetlatError("\n".join(faults[:5]))
     _see(build, step, [key for number, key in enumerate(todo) if said[number] is None], lists)

@@ -345,6 +345,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.option.markexpr.startswith("not oracle"):
         terminalreporter.write_line("Not run: the live comparison with R (needs Rscript); python -m pytest -m oracle")
         terminalreporter.write_line("Not run: tests of many refreshes; python -m pytest -m long")
+        terminalreporter.write_line("Not run: Spark (docs/scale.md says what it needs); python -m pytest -m spark")
         terminalreporter.write_line("Not run: a full disk (needs the right to mount); python -m pytest -m small_disk")
         terminalreporter.write_line("Not run: BI clients (docs/bi.md says how); python -m pytest -m clients")
 

@@ -36,7 +36,7 @@ def assert_served(place: Place, release: str) -> None:
 def leftovers(place: Place) -> list[Path]:
     warehouse = place.warehouse
     found = [*warehouse.glob(".current-*"), *warehouse.glob("releases/.aside-*"), *warehouse.glob("parts/.aside/*")]
-    return [*found, *warehouse.rglob(".spill")]
+    return [*found, *warehouse.glob("parts/.gone-*"), *warehouse.rglob(".spill*")]
 
 
 def assert_whole(place: Place, undisturbed: Place) -> None:

@@ -1,54 +1,73 @@
--- The answers of every response that answered all variables of a driver set, the outcome and the drivers, once.
--- A channel `all` stands for the channel rated, whichever it is. A response that lacks one of the answers, or has
--- two answers to one variable, is in no sum over the set (listwise deletion).
+-- The responses that answered all variables of a driver set, the outcome and the drivers, once, counted by their
+-- answers. A channel `all` stands for the channel rated, whichever it is. A response that lacks one of the answers,
+-- or has two answers to one variable, is in no sum over the set (listwise deletion).
 --
 -- @per delivery
 -- @working
--- @grain  source_code, delivery_id, driver_set_code, row_number, variable_code
+-- @grain  source_code, delivery_id, driver_set_code, wave_code, time_cell_code, organisation_code, sector_code, audience_code, respondent_id, answers, weight
 -- @column source_code       VARCHAR | Source.
 -- @column delivery_id       VARCHAR | Delivery.
 -- @column driver_set_code   VARCHAR | Driver set, as in reference/drivers.csv.
--- @column row_number        BIGINT  | Row of the delivery.
--- @column variable_code     VARCHAR | Measure and channel, such as channel_rating/all.
 -- @column wave_code         VARCHAR | Wave; NULL where the survey runs on.
 -- @column time_cell_code    VARCHAR | Month of the answer, or the wave where there is no month.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
 -- @column sector_code       VARCHAR | Sector as the response states it; NULL where it comes from the organisation.
 -- @column audience_code     VARCHAR | Who answered.
--- @column respondent_id     VARCHAR | Pseudonym of the respondent.
+-- @column respondent_id     VARCHAR | Pseudonym of a respondent who may have responded more than once; NULL for the others.
 -- @column is_of_respondents BOOLEAN | Whether the contract says that respondents were sampled, not organisations.
--- @column value             INTEGER | Answer as a whole number of the measure's smallest step.
--- @column weight            BIGINT  | Weight of the response in millionths.
+-- @column variables         VARCHAR | Measure and channel of each variable in alphabetical order, such as channel_rating/all,recommendation/not_applicable.
+-- @column answers           VARCHAR | The answer to each of these, such as 75,8: whole numbers of the measures' smallest steps.
+-- @column weight            BIGINT  | Weight of a response in millionths.
+-- @column n                 BIGINT  | Responses that are alike in all of these.
 
 WITH variable AS (
     SELECT
-        driver_set_code, audience_code, sampling_unit = 'respondent' AS is_of_respondents, measure_code, channel_code,
-        measure_code || '/' || channel_code AS variable_code,
-        count(*) OVER (PARTITION BY driver_set_code) AS n_variables
+        driver_set_code, audience_code, is_of_respondents, measure_code, channel_code,
+        row_number() OVER in_set AS place, count(*) OVER in_set AS n_variables,
+        string_agg(variable_code, ',') OVER in_set AS variables
     FROM (
-        SELECT driver_set_code, monitor_code, audience_code, outcome_measure AS measure_code, outcome_channel AS channel_code
-        FROM reference.drivers
-        UNION
-        SELECT driver_set_code, monitor_code, audience_code, driver_measure, driver_channel FROM reference.drivers
+        SELECT
+            driver_set_code, audience_code, sampling_unit = 'respondent' AS is_of_respondents, measure_code, channel_code,
+            measure_code || '/' || channel_code AS variable_code
+        FROM (
+            SELECT driver_set_code, monitor_code, audience_code, outcome_measure AS measure_code, outcome_channel AS channel_code
+            FROM reference.drivers
+            UNION
+            SELECT driver_set_code, monitor_code, audience_code, driver_measure, driver_channel FROM reference.drivers
+        )
+        JOIN reference.sources USING (monitor_code, audience_code)
     )
-    JOIN reference.sources USING (monitor_code, audience_code)
+    WINDOW in_set AS (
+        PARTITION BY driver_set_code ORDER BY variable_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    )
 ),
-answer AS (
-    SELECT answer.*, variable.driver_set_code, variable.variable_code, variable.is_of_respondents, variable.n_variables
-    FROM core.fct_answer AS answer
-    JOIN variable
-        ON variable.audience_code = answer.audience_code AND variable.measure_code = answer.measure_code
-        AND variable.channel_code IN (answer.channel_code, 'all')
-    WHERE answer.value IS NOT NULL
+-- answers as numbers that tell their variable too, in the order in which they come: sorted when they are fewer
+response AS (
+    SELECT
+        a.source_code, a.delivery_id, a.row_number, a.wave_code, a.answered_on, a.organisation_code, a.sector_code,
+        a.audience_code, a.respondent_id, a.weight, v.driver_set_code, v.is_of_respondents, v.variables, v.n_variables,
+        list((v.place << 32) + (a.value::BIGINT + 2147483648)) AS placed
+    FROM core.fct_answer AS a
+    JOIN variable AS v
+        ON v.audience_code = a.audience_code AND v.measure_code = a.measure_code AND v.channel_code IN (a.channel_code, 'all')
+    WHERE a.value IS NOT NULL
+    GROUP BY ALL
+    HAVING count(*) = v.n_variables
 ),
-complete AS (
-    SELECT driver_set_code, row_number
-    FROM answer
-    GROUP BY driver_set_code, row_number
-    HAVING count(*) = any_value(n_variables) AND count(DISTINCT variable_code) = any_value(n_variables)
+counted AS (
+    SELECT
+        source_code, delivery_id, driver_set_code, wave_code,
+        coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code, organisation_code, sector_code,
+        audience_code,
+        CASE WHEN respondent_id IN (SELECT respondent_id FROM staged.repeat_respondent) THEN respondent_id END AS respondent_id,
+        is_of_respondents, variables, n_variables, weight, placed, count(*) AS n
+    FROM response
+    GROUP BY ALL
 )
 SELECT
-    source_code, delivery_id, driver_set_code, row_number, variable_code, wave_code,
-    coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
-    organisation_code, sector_code, audience_code, respondent_id, is_of_respondents, value, weight
-FROM answer SEMI JOIN complete USING (driver_set_code, row_number)
+    source_code, delivery_id, driver_set_code, wave_code, time_cell_code, organisation_code, sector_code, audience_code,
+    respondent_id, is_of_respondents, variables,
+    array_to_string([(p & 4294967295) - 2147483648 FOR p IN list_sort(placed)], ',') AS answers, weight, sum(n) AS n
+FROM counted
+WHERE [p >> 32 FOR p IN list_sort(placed)] = range(1, n_variables + 1)
+GROUP BY ALL

@@ -17,17 +17,26 @@
 -- @column n_responses       BIGINT  | Responses that answered all variables of the set.
 -- @column sum_wab           BIGINT  | Sum over them of weight times a times b: weights in millionths, answers as whole numbers of their measure's smallest step.
 
-WITH variable AS (
-    SELECT * EXCLUDE (respondent_id, is_of_respondents) FROM cube.complete_answer
-    UNION ALL
-    SELECT DISTINCT * EXCLUDE (respondent_id, is_of_respondents) REPLACE ('1' AS variable_code, 1 AS value) FROM cube.complete_answer
+WITH response AS (
+    SELECT
+        * EXCLUDE (answers, variables),
+        list_prepend('1', string_split(variables, ',')) AS variables, list_prepend(1, string_split(answers, ',')::BIGINT[]) AS answers
+    FROM cube.complete_answer
+),
+-- every two variables of a set, by their places
+pair AS (
+    SELECT driver_set_code, i, j, variables[i] AS variable_a, variables[j] AS variable_b
+    FROM (
+        SELECT DISTINCT driver_set_code, variables, unnest(range(1, len(variables) + 1)) AS i FROM response
+    )
+    CROSS JOIN unnest(range(1, len(variables) + 1)) AS other(j)
+    WHERE variables[i] <= variables[j]
 )
 SELECT
-    a.source_code, a.delivery_id, a.wave_code, a.time_cell_code, a.organisation_code, a.sector_code, a.audience_code,
-    driver_set_code, a.variable_code AS variable_a, b.variable_code AS variable_b,
-    count(*) AS n_responses,
-    sum(a.weight * a.value * b.value) AS sum_wab
-FROM variable AS a
-JOIN variable AS b USING (driver_set_code, row_number)
-WHERE a.variable_code <= b.variable_code
+    source_code, delivery_id, wave_code, time_cell_code, organisation_code, sector_code, audience_code,
+    driver_set_code, variable_a, variable_b,
+    sum(n) AS n_responses,
+    sum(n * weight * answers[i] * answers[j]) AS sum_wab
+FROM response
+JOIN pair USING (driver_set_code)
 GROUP BY ALL

@@ -18,19 +18,10 @@
 -- @column sum_w             BIGINT  | Sum of their weights, in millionths.
 -- @column sum_w2            BIGINT  | Sum of their squared weights, in units of 10^-9, each rounded.
 
-WITH response AS (
-    SELECT
-        source_code, delivery_id, wave_code, time_cell_code, organisation_code, sector_code, audience_code,
-        driver_set_code, row_number, respondent_id, weight,
-        string_agg(value, ',' ORDER BY variable_code) AS answers
-    FROM cube.complete_answer
-    WHERE is_of_respondents OR respondent_id IN (SELECT respondent_id FROM staged.repeat_respondent)
-    GROUP BY ALL
-)
 SELECT
     source_code, delivery_id, wave_code, time_cell_code, organisation_code, sector_code, audience_code,
-    driver_set_code,
-    CASE WHEN respondent_id IN (SELECT respondent_id FROM staged.repeat_respondent) THEN respondent_id END AS respondent_id,
-    answers, count(*) AS n_responses, sum(weight) AS sum_w, sum((weight * weight + 500) // 1000) AS sum_w2
-FROM response
+    driver_set_code, respondent_id, answers,
+    sum(n) AS n_responses, sum(n * weight) AS sum_w, sum(n * ((weight * weight + 500) // 1000)) AS sum_w2
+FROM cube.complete_answer
+WHERE is_of_respondents OR respondent_id IS NOT NULL
 GROUP BY ALL

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pipelines import history, privacy
 from pipelines.contracts import Contract
 from pipelines.errors import MeetlatError
-from pipelines.parts import digest, failpoint, flush
+from pipelines.parts import digest, failpoint, flush, link
 from pipelines.settings import Settings
 
 KINDS = ("respondent", "response")
@@ -105,7 +105,7 @@ def reissue(settings: Settings) -> list[str]:
         failpoint("reissue-before")
         releases = release.folder.parent
         aside, gone = (releases / f".aside-{release.id}-{uuid.uuid4().hex[:8]}" for _ in range(2))
-        shutil.copytree(release.folder, aside, copy_function=history.link)
+        shutil.copytree(release.folder, aside, copy_function=link)
         ledger = "published_figures.parquet"  # of groups: what is public
         for path in (aside / "restricted").iterdir():
             if path.is_dir():

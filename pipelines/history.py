@@ -5,7 +5,6 @@ served and the newest one, which refreshes go on from, and nothing but lifting t
 """
 
 import datetime as dt
-import errno
 import json
 import os
 import shutil
@@ -104,16 +103,6 @@ def pinned(settings: Settings) -> dict[str, str] | None:
 
 def _pin(settings: Settings, pin: dict[str, str]) -> None:
     write_aside(settings.warehouse / "pinned.json", json.dumps(pin, indent=1))
-
-
-def link(source: str, target: str) -> None:
-    """Give a file a second name; copy it where the file system has no hard links."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-            raise
-        shutil.copyfile(source, target)
 
 
 def write_aside(file: Path, text: str, mode: int = 0o640) -> None:

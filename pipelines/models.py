@@ -18,7 +18,7 @@ import duckdb
 from pipelines import engine, estimates, weighting
 from pipelines.engine import quoted
 from pipelines.errors import MeetlatError, of_the_machine
-from pipelines.parts import JSON
+from pipelines.parts import JSON, link
 from pipelines.settings import Settings
 
 TYPES = ("BOOLEAN", "INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "DATE", "TIMESTAMP")
@@ -59,6 +59,7 @@ class Model:
     restricted: bool = False  # respondent-level or cube: kept out of benchmark.duckdb
     in_order: bool = False  # the query gives the rows in the order of its delivery
     working: bool = False  # a step on the way: a part, but in no release
+    taken: tuple[str, str] | None = None  # the upstream whose file is the table, unless the other upstream has rows
     inherits: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
@@ -81,6 +82,7 @@ class Model:
             [(c.name, c.type) for c in self.columns],
             self.grain,
             self.in_order,
+            self.taken,
             [(c.name, c.condition, c.upstream, c.warns) for c in self.checks],
         ]
 
@@ -168,6 +170,8 @@ def parse(path: Path) -> Model:
                 model.per_delivery = True
             elif line == "@in order":
                 model.in_order = True
+            elif tag == "@taken":
+                model.taken = re.fullmatch(r"from (\S+) unless (\S+)", rest).groups()  # type: ignore[union-attr,assignment]
             elif line == "@restricted":
                 model.restricted = True
             elif line == "@working":
@@ -200,6 +204,7 @@ def _verify(model: Model) -> None:
     faults += [f"@grain names {g}, which is no column" for g in model.grain if g not in names]
     faults += [f"the text of {c.name} still says TODO" for c in model.columns if "TODO" in c.text]
     faults += ["it is @in order, but not @per delivery"] if model.in_order and not model.per_delivery else []
+    faults += ["it is @taken from an upstream, but not @in order"] if model.taken and not model.in_order else []
     faults += ["it has no @grain"] if not model.grain else []
     faults += ["it has no description"] if not model.text else []
     if faults:
@@ -252,13 +257,18 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
         estimates.register(con, model.query)
         weighting.register(con, model.query)
         try:
-            casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
-            undeclared = f"* EXCLUDE ({', '.join(c.name for c in model.columns)})"  # none, or the header lacks them
-            order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
-            rows = engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}\n){order}", file)
+            if _may_be_taken(con, model):
+                assert model.taken is not None
+                link(inputs[model.taken[0]][0], file)
+            else:
+                casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
+                undeclared = f"* EXCLUDE ({', '.join(c.name for c in model.columns)})"  # none, or the header lacks them
+                order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
+                engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}\n){order}", file)
             con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
             if len(con.execute("DESCRIBE made").fetchall()) > len(model.columns):
                 _agree(con, model)
+            ((rows,),) = con.execute("SELECT count(*) FROM made").fetchall()
         except duckdb.BinderException as error:
             with suppress(duckdb.Error):
                 _agree(con, model)
@@ -270,6 +280,16 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
     if not all(r["passed"] or r["warns"] for r in results):
         raise CheckFailed(model, results)
     return {"rows": rows, "checks": results}
+
+
+def _may_be_taken(con: duckdb.DuckDBPyConnection, model: Model) -> bool:
+    """Whether the query would give an upstream as it is, so that its file need not be written once more."""
+    if model.taken is None:
+        return False
+    upstream, other = model.taken
+    ((any_other,),) = con.execute(f"SELECT count(*) > 0 FROM {other}").fetchall()
+    there = [(name, type) for name, type, *_ in con.execute(f"DESCRIBE {upstream}").fetchall()]
+    return not any_other and there == [(c.name, c.type) for c in model.columns]
 
 
 def _refused(error: duckdb.Error) -> str | None:

@@ -5,6 +5,7 @@ place: a kill at any moment leaves either no part or a whole one. What a part co
 its name is hashed from, is decided by `plan.py`; this module only names, keeps and finds.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -125,3 +126,13 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def link(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name; copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+            raise
+        shutil.copyfile(source, target)

@@ -48,7 +48,7 @@ STAGED = {
     "staged.answer": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
     "respondent_id VARCHAR, country_code VARCHAR, organisation_code VARCHAR, sector_code VARCHAR, "
     "segment_code VARCHAR, audience_code VARCHAR, wave_code VARCHAR, answered_on DATE, mode_code VARCHAR, "
-    "channel_code VARCHAR, measure_code VARCHAR, question VARCHAR, question_version INTEGER, value BIGINT, "
+    "channel_code VARCHAR, measure_code VARCHAR, question VARCHAR, question_version INTEGER, value INTEGER, "
     "weight BIGINT, missing_reason VARCHAR",
     "staged.response": "source_code VARCHAR, delivery_id VARCHAR, row_number BIGINT, response_id VARCHAR, "
     "respondent_id VARCHAR, n_not_asked INTEGER",

@@ -25,7 +25,7 @@ from pipelines.database import STORAGE_VERSION, Table, is_headline, view_of
 from pipelines.disclosure.columns import LOST
 from pipelines.errors import MeetlatError, writing
 from pipelines.models import Column, Model
-from pipelines.parts import JSON, Part, digest, failpoint, flush
+from pipelines.parts import JSON, Part, digest, failpoint, flush, link
 from pipelines.plan import Build
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _make(
     """
     releases, threads, inputs_id = aside.parent, build.settings.threads, build.inputs.release_id
     if (releases / id).exists():  # as it was published before; only the gate has another opinion now
-        shutil.copytree(releases / id, aside, copy_function=history.link)
+        shutil.copytree(releases / id, aside, copy_function=link)
         _write_publication(gate, aside)
         return id, gate, _Said()
     clock = time.perf_counter()
@@ -500,10 +500,7 @@ def _plain(text: str) -> str:
 
 def _link(part: Path, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    try:
-        os.link(part, file)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(part, file)
+    link(part, file)
     return file
 
 

@@ -208,7 +208,9 @@ def _write(session: Session, threads: int, delivery: Delivery, contract: Contrac
     def write(stems: Iterable[str]) -> dict[str, int]:
         with session() as con:
             return {
-                stem: engine.write_parquet(con, queries[stem], folder / f"{stem}.parquet", ours=True) for stem in stems
+                # answers may become facts as they are
+                stem: engine.write_parquet(con, queries[stem], folder / f"{stem}.parquet", ours=stem != "answer")
+                for stem in stems
             }
 
     with ThreadPoolExecutor(min(threads, 2)) as pool:
@@ -289,7 +291,7 @@ def _answers(delivery: Delivery, contract: Contract) -> str:
         f"{name_per_cell([c.measure for c in asked])} AS measure_code, "
         f"{name_per_cell([c.column for c in asked])} AS question, "
         f"({per_cell(str(c.question.version) for c in asked)})::INTEGER AS question_version, "
-        f"{per_cell(f'v{i}' for i in range(len(asked)))} AS value, weight, "
+        f"({per_cell(f'v{i}' for i in range(len(asked)))})::INTEGER AS value, weight::BIGINT AS weight, "
         f"{per_cell(f'm{i}' for i in range(len(asked)))} AS missing_reason "
         f"FROM (SELECT *, unnest(range({len(asked)})) AS place FROM settled WHERE row_state = 'accepted') "
         "WHERE missing_reason IS DISTINCT FROM 'not_asked'"

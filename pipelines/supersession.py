@@ -12,8 +12,7 @@ import duckdb
 
 from pipelines import engine
 from pipelines.engine import quoted
-from pipelines.history import link
-from pipelines.parts import JSON, Part
+from pipelines.parts import JSON, Part, link
 from pipelines.settings import Settings
 
 COLUMNS = {"superseded": "response_id, n_not_asked", "repeat_respondent": "respondent_id"}

@@ -3,6 +3,7 @@
 --
 -- @per delivery
 -- @in order
+-- @taken from staged.answer unless staged.superseded
 -- @restricted
 -- @grain  source_code, delivery_id, row_number, question, measure_code
 -- @column source_code       VARCHAR | Source of the delivery.

@@ -121,7 +121,7 @@ class Outputs:
     def write(self, folder: Path, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
         """Write the files of the release; `change` may spoil rows of the public table."""
         told = {
-            "rules": {**RULES, **self.rules}, "measures": MEASURES, "sectors": SECTORS,
+            "release_id": self.release, "rules": {**RULES, **self.rules}, "measures": MEASURES, "sectors": SECTORS,
             "weighted": [["monitor", self.audience]] if self.weighted else [], "data_through": str(self.as_of),
         }  # fmt: skip
         (folder / "public" / "parquet").mkdir(parents=True)
@@ -406,6 +406,25 @@ def test_answers_taken_back_are_a_note_and_no_finding(tmp_path: Path) -> None:
     report = auditing.audit(after.write(tmp_path / "r2"), [before.write(tmp_path / "r1")])
     assert not report.failed, report.findings
     assert "taken back" in report.notes[0]
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_answers_taken_back_while_other_figures_stand(tmp_path: Path, leaks: bool) -> None:
+    """Five went from every cell of the south: these stand, their sums do not. What is hidden elsewhere is attacked."""
+    hide = {("n1", "email", "2011"): FEW}
+    if not leaks:
+        hide |= {(s, c, "2011"): SECOND for s in ("n1", "n2") for c in ("email", "phone") if (s, c) != ("n1", "email")}
+    before = Outputs(full({("n1", "email"): 4}), hide, rules=EXACT)
+    fewer = [replace(a, grades=a.grades[5:]) if a.sector in ("s1", "s2") else a for a in before.truth]
+    stood = {(r["sector_code"], r["channel_code"], r["period_code"]): r for r in before.rows()}
+    stands = {key: row for key, row in stood.items() if key[0] in ("s1", "s2") and key[1] != "all"}
+    after = replace(before, truth=fewer, release="r2", stands=stands)
+    old = before.write(tmp_path / "r1")
+    new = after.write(tmp_path / "r2")
+    for earlier in ([], [old]):
+        report = auditing.audit(new, earlier)
+        assert {f.cell.sector_code if f.cell else f.what for f in report.findings} == ({"n1"} if leaks else set())
+        assert "taken back" in report.notes[0]
 
 
 # --- plain leaks ---------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ def write(survey: Survey, folder: Path, earlier: standing.Earlier | None = None,
         dt.date(YEAR, 12, 31), secondary=secondary,
     )  # fmt: skip
     (folder / "public").mkdir(parents=True)
-    outputs.write_rules(disclosed, folder / "public" / "disclosure.json")
+    outputs.write_rules(disclosed, folder.name, folder / "public" / "disclosure.json")
     rows = [outputs.dated(row, folder.name) for row in disclosed.public.rows]
     outputs.write_table(rows, COLUMNS, folder / "public" / "parquet" / "measure_score.parquet")
     for organisation, shown in disclosed.participants.items():

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 from pipelines.audit import exact, outputs, plain
@@ -54,10 +54,10 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     tables = {"public": now.public} | {f"participants/{name}": rows for name, rows in now.participants.items()}
     own_rows = [row for rows in now.participants.values() for row in rows]
     work: list[Callable[[], Report]] = []
-    for family in families("public", *told, [*(r.public for r in past), now.public], own_rows):
+    for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
         work.append(partial(_public, family, now.participants))
     for name, rows in now.participants.items():
-        for family in families(f"participants/{name}", *told, [rows]):
+        for family in families(f"participants/{name}", *told, [rows], release=now.id):
             work.append(partial(_alone, family, name))
     report = Report()
     for output, rows in tables.items():
@@ -146,6 +146,10 @@ def _participate(report: Report, outsider: Attack, own: dict[str, tuple[Row, ...
         return False
     system = System(family, rows)
     attack = Attack(system, list(rests(system, rows, who)), outsider)
+    if not attack.is_possible and not family.taken_back:
+        outsider = _attack(replace(family, tables=family.tables[-1:], taken_back=True), OUTSIDER)
+        system = System(outsider.system.family, rows)
+        attack = Attack(system, list(rests(system, rows, who)), outsider)
     if not attack.is_possible:
         report.findings.append(Finding(family.output, None, who, _contradiction(family, "its own and the public")))
         return True
@@ -160,19 +164,23 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
     report.families += 1
     report.hidden += sum(r.is_hidden for r in family.rows)
     alone = replace(family, tables=family.tables[-1:])
-    for loose, tried in ((False, family), (True, family), (False, alone), (True, alone)):
-        if tried is alone and len(family.tables) == 1:
-            break
+    worlds = [family, alone] if len(family.tables) > 1 else [family]
+    if len(alone.epochs) > 1:
+        worlds.append(replace(alone, taken_back=True))
+    for tried, loose in product(worlds, (False, True)):
         variant = replace(tried, loose=loose)
-        system = System(variant)
-        attack = Attack(system, [*hidden(system, attacker), *newcomers(system, attacker)])
+        attack = _attack(variant, attacker)
         if attack.is_possible:
             break
         report.programs += attack.solved
     if not attack.is_possible:
         report.findings.append(Finding(family.output, None, attacker, _contradiction(family, "the published")))
         return None
-    if variant.tables != family.tables:
+    if variant.taken_back:
+        report.notes.append(
+            f"{' '.join(_key(family))}: answers were taken back while other figures stand, so those count as near only."
+        )
+    elif variant.tables != family.tables:
         report.notes.append(
             f"{' '.join(_key(family))}: answers were taken back since earlier releases, so only this one was looked at."
         )
@@ -182,6 +190,12 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
         report.held_by_rounding += len(exact.determined(variant))
     _collect(report, attack)
     return attack
+
+
+def _attack(family: Family, attacker: str) -> Attack:
+    """An attack with what the rows of a family say, on all that they hide."""
+    system = System(family)
+    return Attack(system, [*hidden(system, attacker), *newcomers(system, attacker)])
 
 
 def _contradiction(family: Family, whose: str) -> str:

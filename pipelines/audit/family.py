@@ -43,7 +43,9 @@ class Family:
     parents: Parents
     tables: tuple[tuple[Row, ...], ...]  # this release last
     others: tuple[Row, ...] = ()  # rows of participants: they name epochs too
+    release: str = ""  # this release, of which no row is older; empty if it is not known
     loose: bool = False  # sectors and channels may hold more than their parts
+    taken_back: bool = False  # answers may have gone, so rows that stand from earlier are only near what is so now
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -59,8 +61,10 @@ class Family:
                 name = row.as_of_release or ""
                 first.setdefault(name, (place, row.as_of or dt.date.min, len(first)))
                 count[name] = count.get(name, 0) + (not row.is_hidden)
-        order = sorted(first, key=lambda name: first[name])
-        last = max((r.as_of_release or "" for r in self.rows), key=lambda name: first[name])
+        order = sorted(first, key=lambda name: (name == self.release, first[name]))
+        last = max((r.as_of_release or "" for r in self.rows), key=order.index)
+        if self.taken_back:
+            return [last]
         kept = {last, *sorted(set(order) - {last}, key=lambda name: (-count[name], first[name]))[: EPOCHS - 1]}
         return [name for name in order if name in kept]
 
@@ -207,9 +211,10 @@ def families(
     parents: Parents,
     tables: Sequence[Sequence[Row]],
     others: Iterable[Row] = (),
+    release: str = "",
 ) -> list[Family]:
     """The rows of the newest table by monitor, audience and measure, each with those of earlier tables."""
-    split = [{key: _dated(rows) for key, rows in _split(table).items()} for table in tables]
+    split = [{key: _dated(rows, release) for key, rows in _split(table).items()} for table in tables]
     more = _split(others)
     return [
         Family(
@@ -220,14 +225,15 @@ def families(
             parents,
             (*(tuple(table[key]) for table in split[:-1] if key in table), tuple(split[-1][key])),
             tuple(more.get(key, ())),
+            release,
         )
         for key in sorted(split[-1])
     ]
 
 
-def _dated(rows: list[Row]) -> list[Row]:
+def _dated(rows: list[Row], release: str) -> list[Row]:
     """Rows that do not say when they were first published are of the newest release that others name."""
-    newest = max(rows, key=lambda r: (r.as_of_release is not None, r.as_of or dt.date.min))
+    newest = max(rows, key=lambda r: (r.as_of_release is not None, r.as_of_release == release, r.as_of or dt.date.min))
     return [r if r.as_of_release else replace(r, as_of=newest.as_of, as_of_release=newest.as_of_release) for r in rows]
 
 

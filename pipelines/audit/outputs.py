@@ -90,6 +90,7 @@ class Release:
     """What a release hands out."""
 
     folder: Path
+    id: str  # what its new figures name as `as_of_release`; empty if it does not say
     rules: Rules
     measures: dict[str, Measure]
     parents: dict[str, str | None]  # of a sector
@@ -115,6 +116,7 @@ def read(folder: Path, *, participants: bool = True) -> Release:
             for name, m in told["measures"].items()
         }
         weighted = frozenset((monitor, audience) for monitor, audience in told["weighted"])
+        id = str(told.get("release_id", ""))
         parents = dict(told["sectors"])
     except (KeyError, TypeError, ValueError) as error:
         raise MeetlatError(f"{public / 'disclosure.json'} cannot be understood: {error!r}.") from None
@@ -125,7 +127,7 @@ def read(folder: Path, *, participants: bool = True) -> Release:
     if participants:
         own = {file.parent.name: _rows(file) for file in sorted(folder.glob("participants/*/own.parquet"))}
         own = {name: [r for r in rows if r.cell.measure_code in measures] for name, rows in own.items()}
-    return Release(folder, rules, measures, parents, weighted, rows, own)
+    return Release(folder, id, rules, measures, parents, weighted, rows, own)
 
 
 def retained(releases: Path, release: Path) -> list[Path]:

@@ -234,6 +234,8 @@ class System:
         sums = self.sums(row, stacks, family.newest)
         low, high = self.answers(row)
         more = float(max(family.rules.answers_changed - 1, 0))
+        if family.taken_back:
+            low = max(low - more, min(low, float(family.rules.respondents)))
         before = self.sums(row, alone, family.newest) if alone and len(alone) < len(stacks) else sums
         if alone:
             self._bound(sums.n, before.n, low, high + more)
@@ -241,15 +243,15 @@ class System:
             self._late.append((sums.n, low, high + more))
         if family.weighted or row.value is None:
             return
-        # total now = total then + newcomers, at most `more` of them, each within the scale
+        # total now = total then + newcomers, at most `more` of them, each within the scale; or where answers went or
+        # were corrected, the total moved by less than `more` + 1 answers can move it
         measure = family.measure
         for sign, edge in ((1, row.value - measure.half), (-1, row.value + measure.half)):
             worst = (measure.low - edge) if sign == 1 else (measure.high - edge)
-            form = sums.over(edge)
-            if sign == 1:
-                self._put(form, min(worst, 0.0) * more, INFINITE, not alone)
-            else:
-                self._put(form, -INFINITE, max(worst, 0.0) * more, not alone)
+            room = max(-sign * worst, 0.0) * more
+            if family.taken_back:
+                room = measure.range * (more + 1) + abs(edge) * more
+            self._put(sums.over(edge), *((-room, INFINITE) if sign == 1 else (-INFINITE, room)), not alone)
 
     def _absent(self, table: Sequence[Row]) -> None:
         """Atoms that a table shows to be empty were so at its epoch and before."""

@@ -237,14 +237,15 @@ def write_public(
     )
     for name, (text, columns) in dimensions.items():
         add(name, text, columns, f"SELECT * FROM read_parquet({quoted(str(files[name]))})", columns[0].name)
-    write_rules(disclosed, folder / "disclosure.json")
+    write_rules(disclosed, release_id, folder / "disclosure.json")
     return tables
 
 
-def write_rules(disclosed: Disclosed, file: Path) -> None:
+def write_rules(disclosed: Disclosed, release_id: str, file: Path) -> None:
     """The rules, and what a reader must know to check them: they are no secret."""
     rules = disclosed.rules
     document = {
+        "release_id": release_id,  # which figures are new: others name the release that they stand from
         "rules": rules.model_dump(exclude={"employees", "periods"}) | {"mean_width": CLOSEST},
         "employees": rules.employees.model_dump(),
         "measures": disclosed.measures,

@@ -240,7 +240,8 @@ def nobody_is_told_of(place: Place, folders: list[Path]) -> None:
 def test_a_worker_that_does_not_share_the_folders_stops_it(place: Place, tmp_path: Path) -> None:
     (place.warehouse / "parts").mkdir(parents=True)
     hide = f'mount -t tmpfs none "{place.warehouse}/parts" && exec "$@"'
-    elsewhere = ["unshare", "--mount", "bash", "-c", hide, "bash"]
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    elsewhere = ["unshare", *as_root, "--mount", "bash", "-c", hide, "bash"]
     with running(tmp_path / "cluster", {0: elsewhere, 1: elsewhere}) as cluster:
         said = lines(cluster.refresh(place, status=1))
     assert 1 <= len(said) <= 5 and all("must be storage that all machines of Spark share" in each for each in said)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.engine import quoted
+from pipelines.engine import quoted, uncompressed
 from pipelines.models import HEADLINE, Column, Model
 from pipelines.parts import JSON, digest
 
@@ -144,6 +144,8 @@ def _changing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as con:
         con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         con.execute("SET threads = 1")  # rows in file order: half the size and half the work of two threads
+        if uncompressed():
+            con.execute("SET force_compression = 'uncompressed'")
         con.execute("USE published")
         con.execute("BEGIN")
         yield con

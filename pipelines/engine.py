@@ -159,6 +159,11 @@ def enumeration(*texts: str) -> str:
     return f"ENUM({', '.join(quoted(text) for text in dict.fromkeys(texts))})"
 
 
+def uncompressed() -> bool:
+    """Whether files are to be written so that their bytes can be searched: for the tests only."""
+    return bool(os.environ.get("MEETLAT_UNCOMPRESSED"))
+
+
 def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path, ours: bool = False) -> int:
     """Write a query to Parquet; gives the number of rows. It needs a total order, or a single thread.
 
@@ -167,9 +172,8 @@ def write_parquet(con: duckdb.DuckDBPyConnection, query: str, file: Path, ours: 
     texts that hardly come twice: faster to write, faster to read, and smaller.
     """
     version = "PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 4096" if ours else "PARQUET_VERSION v1"
-    (rows,) = con.execute(
-        f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, {version})"
-    ).fetchall()
+    packed = "COMPRESSION uncompressed" if uncompressed() else "COMPRESSION zstd, COMPRESSION_LEVEL 1"
+    (rows,) = con.execute(f"COPY ({query}) TO {quoted(str(file))} (FORMAT parquet, {packed}, {version})").fetchall()
     return int(rows[0])
 
 

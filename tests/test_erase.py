@@ -1,12 +1,14 @@
 """Who was erased is nowhere in the warehouse; who was not is found by the same search."""
 
 import json
+import random
 import zipfile
 from pathlib import Path
 
 import duckdb
 import pytest
 from conftest import CUSTOMERS, KEY, QUARTER, Once, Place, new_place, read_quarter, write_quarter
+from small import FEW, MESSAGES, PANEL, Small
 
 from pipelines import contracts, privacy
 
@@ -193,3 +195,32 @@ def test_the_register_tells_nothing_without_its_key(erased: Place) -> None:
     (hashes,) = register[CUSTOMERS].values()
     assert len(hashes) == 2 and not set(hashes) & set(traces(erased, GONE))
     assert (erased.state / "erasure.key").stat().st_mode & 0o077 == 0
+
+
+def test_the_raw_bytes_of_files_that_are_not_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would show also what no reader does, such as blocks that are not used any more."""
+    monkeypatch.setenv("MEETLAT_UNCOMPRESSED", "1")
+    small = Small(tmp_path / "small", FEW)
+    by = random.Random(4711)
+    rows = small.rows(150, ["2011-01", "2011-02"], by)
+    for number, row in enumerate(rows[:12]):
+        row["author"] = GONE if number % 2 else CONTROL
+    small.deliver(MESSAGES, "2000", rows[:100])
+    small.deliver(PANEL, "2000", small.rows(60, ["2011-01"], by))
+    small.refresh()
+    small.deliver(MESSAGES, "3000", [*rows[100:], *rows[:4]])  # some come again, so that others are replaced
+    small.refresh()
+
+    def holding(id: str) -> set[str]:
+        prefix = privacy.prefix(KEY.encode(), "test", MESSAGES, "respondent")
+        traces = [id.encode(), privacy.hashed(prefix, id).encode()]
+        files = [f for top in (small.here.warehouse, small.here.state) for f in top.rglob("*") if f.is_file()]
+        return {f.name for f in files if any(trace in f.read_bytes() for trace in traces)}
+
+    before = holding(CONTROL)
+    assert {"answer.parquet", "response.parquet", "warehouse.duckdb"} <= before == holding(GONE)
+    small.erase(MESSAGES, [GONE])
+    small.refresh()
+    assert len([*small.here.warehouse.glob("releases/*")]) == 3
+    assert holding(GONE) == set()
+    assert holding(CONTROL) == before

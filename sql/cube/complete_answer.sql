@@ -41,33 +41,38 @@ WITH variable AS (
         PARTITION BY driver_set_code ORDER BY variable_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     )
 ),
--- answers as numbers that tell their variable too, in the order in which they come: sorted when they are fewer
+-- answers as numbers that tell their variable too, in the order in which they come: sorted when they are fewer.
+-- All rows of a response are alike in what is taken of the first
 response AS (
     SELECT
-        a.source_code, a.delivery_id, a.row_number, a.wave_code, a.answered_on, a.organisation_code, a.sector_code,
-        a.audience_code, a.respondent_id, a.weight, v.driver_set_code, v.is_of_respondents, v.variables, v.n_variables,
+        v.driver_set_code, a.row_number, any_value(v.n_variables) AS n_variables, first(a.wave_code) AS wave_code,
+        date_trunc('month', first(a.answered_on)) AS month, first(a.organisation_code) AS organisation_code,
+        first(a.sector_code) AS sector_code, first(a.respondent_id) AS respondent_id, first(a.weight) AS weight,
         list((v.place << 32) + (a.value::BIGINT + 2147483648)) AS placed
     FROM core.fct_answer AS a
     JOIN variable AS v
         ON v.audience_code = a.audience_code AND v.measure_code = a.measure_code AND v.channel_code IN (a.channel_code, 'all')
     WHERE a.value IS NOT NULL
-    GROUP BY ALL
-    HAVING count(*) = v.n_variables
+    GROUP BY v.driver_set_code, a.row_number
+    HAVING count(*) = any_value(v.n_variables)
 ),
 counted AS (
     SELECT
-        source_code, delivery_id, driver_set_code, wave_code,
-        coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code, organisation_code, sector_code,
-        audience_code,
+        driver_set_code, n_variables, wave_code, month, organisation_code, sector_code,
         CASE WHEN respondent_id IN (SELECT respondent_id FROM staged.repeat_respondent) THEN respondent_id END AS respondent_id,
-        is_of_respondents, variables, n_variables, weight, placed, count(*) AS n
+        weight, placed, count(*) AS n
     FROM response
     GROUP BY ALL
+),
+delivery AS (
+    SELECT source_code, delivery_id FROM core.fct_answer LIMIT 1
 )
 SELECT
-    source_code, delivery_id, driver_set_code, wave_code, time_cell_code, organisation_code, sector_code, audience_code,
-    respondent_id, is_of_respondents, variables,
+    source_code, delivery_id, driver_set_code, wave_code, coalesce(strftime(month, '%Y-%m'), wave_code) AS time_cell_code,
+    organisation_code, sector_code, v.audience_code, respondent_id, v.is_of_respondents, v.variables,
     array_to_string([(p & 4294967295) - 2147483648 FOR p IN list_sort(placed)], ',') AS answers, weight, sum(n) AS n
 FROM counted
+JOIN (SELECT DISTINCT driver_set_code, audience_code, is_of_respondents, variables FROM variable) AS v USING (driver_set_code)
+CROSS JOIN delivery
 WHERE [p >> 32 FOR p IN list_sort(placed)] = range(1, n_variables + 1)
 GROUP BY ALL

@@ -21,13 +21,25 @@
 -- @column sum_w             BIGINT  | Sum of the weights, in millionths.
 -- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9, each rounded.
 
+-- months as dates, and weights told apart, until there are few rows
+WITH counted AS (
+    SELECT
+        wave_code, date_trunc('month', answered_on) AS month, country_code, organisation_code, sector_code, segment_code,
+        audience_code, channel_code, measure_code, question_version, value, missing_reason, weight, count(*) AS n
+    FROM core.fct_answer
+    GROUP BY ALL
+),
+delivery AS (
+    SELECT source_code, delivery_id FROM core.fct_answer LIMIT 1
+)
 SELECT
     source_code, delivery_id, wave_code,
-    coalesce(strftime(answered_on, '%Y-%m'), wave_code) AS time_cell_code,
+    coalesce(strftime(month, '%Y-%m'), wave_code) AS time_cell_code,
     country_code, organisation_code, sector_code, segment_code, audience_code, channel_code, measure_code,
     question_version, value, missing_reason,
-    count(*) AS n,
-    sum(weight) AS sum_w,
-    sum((weight * weight + 500) // 1000) AS sum_w2
-FROM core.fct_answer
+    sum(n) AS n,
+    sum(n * weight) AS sum_w,
+    sum(n * ((weight * weight + 500) // 1000)) AS sum_w2
+FROM counted
+CROSS JOIN delivery
 GROUP BY ALL

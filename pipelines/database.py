@@ -88,14 +88,17 @@ def _view_query(model: Model) -> str:
     )
 
 
-def write(file: Path, tables: Mapping[str, Table], models: list[Model]) -> None:
-    """Write a file from nothing; `models`: those of which headline marts get a view with labels."""
+def write(file: Path, tables: Mapping[str, Table], models: list[Model], threads: int = 1) -> None:
+    """Write a file from nothing; `models`: those of which headline marts get a view with labels.
+
+    `threads` for tables made per delivery: large, and of no order.
+    """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     with _changing(file) as con:
-        _fill(con, tables, models, {})
+        _fill(con, tables, models, {}, threads)
 
 
-def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier: Path) -> bool:
+def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier: Path, threads: int = 1) -> bool:
     """The same, made of a copy of that file in an earlier release. False, and nothing written, if that is not cheaper.
 
     What went is removed, what came is inserted, in one transaction.
@@ -107,7 +110,7 @@ def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     shutil.copyfile(old, file)
     with _changing(file) as con:
-        _fill(con, tables, models, before)
+        _fill(con, tables, models, before, threads)
     return True
 
 
@@ -160,6 +163,7 @@ def _fill(
     tables: Mapping[str, Table],
     models: list[Model],
     before: Mapping[str, dict[str, JSON]],
+    threads: int,
 ) -> None:
     """Bring the tables of a file to what they are to be; `before` says what they are."""
     views = (
@@ -183,7 +187,12 @@ def _fill(
         came = [quoted(str(f)) for k, f in table.files.items() if k not in made_of or made_of[k] != table.made_of[k]]
         if came:
             picked = ", ".join(c.name for c in table.columns)
+            if "" not in table.files:
+                con.execute(f"SET threads = {threads}")
+                con.execute("SET preserve_insertion_order = false")
             con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{', '.join(came)}])")
+            con.execute("SET threads = 1")
+            con.execute("SET preserve_insertion_order = true")
         if known.get("words") != table.words:
             _comment(con, "TABLE", name, table.text, table.columns)
     for model in models:

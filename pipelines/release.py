@@ -359,8 +359,9 @@ def _assemble(
     def write_restricted() -> None:
         file = folder / "restricted" / "warehouse.duckdb"
         # a copy would hold what was erased in blocks that are not used any more
-        if not (renews and database.renew(file, tables, models, before)):
-            database.write(file, tables, models)
+        threads = engine.workers(build.settings)
+        if not (renews and database.renew(file, tables, models, before, threads)):
+            database.write(file, tables, models, threads)
 
     facts = meta["meta.release"][0]
     datasets = [

@@ -2,6 +2,7 @@
 
 python -m benchmarks                       the standard comparison: the same as `refresh`
 python -m benchmarks refresh --answers 400000 --repeats 3 --only engine polars
+python -m benchmarks growth --of sources deliveries
 python -m benchmarks staging --rows 1000000 --repeats 3
 python -m benchmarks coverage --runs 4000
 python -m benchmarks marts
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks import coverage, disclosure, marts, measure, nightly, refresh, spark, staging
+from benchmarks import coverage, disclosure, growth, marts, measure, nightly, refresh, spark, staging
 
 CACHE = Path(tempfile.gettempdir()) / "meetlat-benchmarks"
 
@@ -65,6 +66,11 @@ def main() -> None:
     far.add_argument("--deliveries", type=int, default=8)
     far.add_argument("--master", default="local[2]", help="as MEETLAT_SPARK; needs the extra `spark` and Java")
     far.add_argument("--cache", type=Path, default=CACHE)
+    grows = which.add_parser("growth", help="what commands cost as history, sources or deliveries grow")
+    grows.add_argument("--of", nargs="+", choices=list(growth.SIZES), default=list(growth.SIZES))
+    grows.add_argument("--sizes", type=int, nargs="+", help="instead of those of `--of`")
+    grows.add_argument("--only-check", action="store_true", help="refresh nothing")
+    grows.add_argument("--cache", type=Path, default=CACHE)
     given = sys.argv[1:]
     if not given or (given[0].startswith("--") and given[0] != "--help"):
         given = ["refresh", *given]
@@ -79,6 +85,14 @@ def main() -> None:
             asked.markdown.write_text(text)
         if asked.json:
             asked.json.write_text(refresh.document(about, measured))
+        return
+    if asked.which == "growth":
+        wanted = {of: asked.sizes or growth.SIZES[of] for of in asked.of}
+        help_ = growth.start()
+        asked.cache.mkdir(parents=True, exist_ok=True)
+        done = growth.run(asked.cache, wanted, ["check"] if asked.only_check else list(growth.STEPS))
+        print(f"{measure.machine()}; one run; `meetlat --help`: {help_.wall:.2f} s, {help_.cpu:.2f} CPU s\n")
+        print(growth.table(done))
         return
     if asked.which == "nightly":
         print(f"{measure.machine()}; median of {asked.repeats}\n")
@@ -96,11 +110,11 @@ def main() -> None:
         return
     if asked.which == "marts":
         with marts.made_up(asked.cells, asked.shape) if asked.cells else marts.shipped(asked.cache) as folder:
-            done = [marts.run(folder, asked.memory) for _ in range(asked.repeats)]
+            made = [marts.run(folder, asked.memory) for _ in range(asked.repeats)]
         limit = f"; at most {asked.memory} for the engine" if asked.memory else ""
         cube = f"a cube of {asked.cells:,} cells, shape {asked.shape}" if asked.cells else "the shipped exports"
         print(f"{cube}{limit}; {measure.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}\n")
-        print(marts.table(done))
+        print(marts.table(made))
         return
     of = staging.Exports(asked.cache, asked.rows, asked.encoding, asked.packed)
     results = staging.run(of, asked.repeats, asked.only)

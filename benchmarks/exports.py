@@ -12,15 +12,24 @@ from pipelines.settings import PROJECT
 DIRT = 1_000  # one in so many grades is none
 
 
-def write(cache: Path, rows: int, parts: int = 1, encoding: str = "utf-8", packed: bool = False) -> list[Path]:
-    """The deliveries with `rows` rows in all, made once and kept under `cache`."""
+def write(
+    cache: Path,
+    rows: int,
+    parts: int = 1,
+    encoding: str = "utf-8",
+    packed: bool = False,
+    codes: list[str] | None = None,
+) -> list[Path]:
+    """The deliveries with `rows` rows in all, made once and kept under `cache`; `codes`: of other organisations."""
     cache.mkdir(parents=True, exist_ok=True)
-    with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
-        codes = sorted({row["organisation_code"] for row in csv.DictReader(file)})
+    of = "" if codes is None else f"_{len(codes)}"
+    if codes is None:
+        with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
+            codes = sorted({row["organisation_code"] for row in csv.DictReader(file)})
     files = []
     for part in range(parts):
         first, last = rows * part // parts, rows * (part + 1) // parts
-        file_ = cache / f"klantcontact_klanten_{2011 + part // 4}-Q{part % 4 + 1}_{rows}_{parts}_{encoding}.csv"
+        file_ = cache / f"klantcontact_klanten_{2011 + part // 4}-Q{part % 4 + 1}_{rows}_{parts}_{encoding}{of}.csv"
         if not file_.exists():
             _write(file_, first, last, codes, encoding)
         files.append(_packed(file_) if packed else file_)

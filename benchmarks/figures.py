@@ -19,7 +19,7 @@ def differences(release: Path, out: Path) -> list[str]:
     """
     faults = []
     for mart in MARTS:
-        theirs, ours = _rows(out / f"{mart}.parquet"), _rows(release / "parquet" / f"mart.{mart}.parquet")
+        theirs, ours = _rows(_parquet(out, mart)), _rows(f"'{release}/parquet/mart.{mart}.parquet'")
         if set(theirs) != set(ours):
             faults.append(
                 f"{mart}: {len(theirs)} rows, Meetlat {len(ours)}; not in both: {set(theirs) ^ set(ours)}"[:300]
@@ -29,7 +29,7 @@ def differences(release: Path, out: Path) -> list[str]:
             if bases != right_bases or not _near(value, right):
                 faults.append(f"{mart} {'/'.join(key)}: {value} of {bases}, Meetlat {right} of {right_bases}")
                 break
-    theirs = _print(f"'{out}/answer.parquet'"), _cells(f"'{out}/cube.parquet'")
+    theirs = _print(_parquet(out, "answer")), _cells(_parquet(out, "cube"))
     restricted = release / "restricted" / "parquet"
     ours = _print(f"'{restricted}/core.fct_answer/**/*.parquet'"), _cells(f"'{restricted}/cube.score_counts.parquet'")
     for what, one, other in zip(("answers", "cube"), theirs, ours, strict=True):
@@ -44,8 +44,14 @@ def _near(value: float | None, right: float | None) -> bool:
     return math.isclose(value, right, rel_tol=0, abs_tol=NEAR)
 
 
-def _rows(file: Path) -> dict[tuple[str, ...], tuple[float | None, ...]]:
-    found = duckdb.sql(f"SELECT {', '.join((*KEYS, 'value', *BASES))} FROM '{file}'").fetchall()
+def _parquet(folder: Path, name: str) -> str:
+    """SQL: the file of a table, or the files in a folder of that name."""
+    path = folder / f"{name}.parquet"
+    return f"'{path}/*.parquet'" if path.is_dir() else f"'{path}'"
+
+
+def _rows(files: str) -> dict[tuple[str, ...], tuple[float | None, ...]]:
+    found = duckdb.sql(f"SELECT {', '.join((*KEYS, 'value', *BASES))} FROM {files}").fetchall()
     return {row[: len(KEYS)]: row[len(KEYS) :] for row in found}
 
 

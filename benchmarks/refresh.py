@@ -2,7 +2,7 @@
 
 meetlat   `meetlat refresh`, from nothing to a published release
 engine    one script of SQL on the bare engine
-pandas, polars
+dbt, pandas, polars, spark
 
 What each of them makes, and what it leaves out, stands at its top in `baselines/`. Every command is measured from
 beginning to end, starting and imports included. They run in turn; and none is timed whose figures are not those of the
@@ -31,10 +31,18 @@ KEY = "0f" * 32
 NAMES = {
     "meetlat": "Meetlat, first refresh",
     "engine": "bare engine: one script of SQL",
+    "dbt": "dbt-core with dbt-duckdb",
     "pandas": "pandas",
     "polars": "polars",
+    "spark": "PySpark, local",
 }
-PROGRAMS = {"engine": "bare_engine", "pandas": "with_pandas", "polars": "with_polars"}
+PROGRAMS = {
+    "engine": "bare_engine",
+    "dbt": "with_dbt",
+    "pandas": "with_pandas",
+    "polars": "with_polars",
+    "spark": "with_spark",
+}
 
 Results = dict[str, list[Measured]]
 

@@ -1,0 +1,3 @@
+{{ config(post_hook="{{ parquet() }}") }}
+
+SELECT * FROM {{ ref('estimate') }} WHERE measure_code = 'employee_satisfaction' ORDER BY ALL

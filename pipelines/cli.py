@@ -19,6 +19,8 @@ Engine = Literal["here", "spark"]
 app = typer.Typer(
     help="Customer-experience benchmarks from raw survey exports.",
     no_args_is_help=True,
+    context_settings={"max_content_width": 120},
+    rich_markup_mode=None,  # plain text: the other takes twice as long to import as all else
     add_completion=False,
     pretty_exceptions_enable=False,
 )

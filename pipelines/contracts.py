@@ -15,6 +15,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pipelines.errors import MeetlatError
 from pipelines.formats import Format, Strict
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one: seven times as fast
+
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=63)]
 
 
@@ -390,13 +392,13 @@ def load(source: Path) -> Contract:
     """Read `source/contract.yml`. Raises MeetlatError naming the file, the place and the fault."""
     path = source / "contract.yml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), LOADER)
         if isinstance(document, dict) and "corrections" in document:
             raise MeetlatError(f"{path}: put corrections into corrections.yml beside the contract.")
         known = source / "corrections.yml"
         if isinstance(document, dict) and known.exists():
             path = known
-            document["corrections"] = yaml.safe_load(known.read_text(encoding="utf-8")) or []
+            document["corrections"] = yaml.load(known.read_text(encoding="utf-8"), LOADER) or []
         contract = Contract.model_validate(document)
         for version in contract.versions:
             contract.at(version.from_)  # every version must be a whole contract too

@@ -94,18 +94,19 @@ def arrived(source: Path, contract: Contract, known: Digests | None = None) -> l
 
 def _in_order(found: list[Delivery]) -> list[Delivery]:
     ordered: list[Delivery] = []
+    by_bytes: dict[str, str] = {}  # names of those that are not refused
+    by_order: dict[str, str] = {}
     for delivery in sorted(found, key=lambda d: (d.order, d.path.name)):
-        fault = delivery.refused
-        for earlier in ordered if fault is None else []:
-            if earlier.refused is not None:
-                continue
-            if earlier.sha256 == delivery.sha256:
-                fault = f"{delivery.path.name} holds the same bytes as {earlier.path.name}; remove one of them."
-            elif earlier.order == delivery.order:
-                fault = (
-                    f"{delivery.path.name} has the same order key '{delivery.order}' as {earlier.path.name}, so it "
-                    "is unknown which is newer; rename one of them."
-                )
+        fault, name = delivery.refused, delivery.path.name
+        if fault is None and delivery.sha256 in by_bytes:
+            fault = f"{name} holds the same bytes as {by_bytes[delivery.sha256]}; remove one of them."
+        elif fault is None and delivery.order in by_order:
+            fault = (
+                f"{name} has the same order key '{delivery.order}' as {by_order[delivery.order]}, so it "
+                "is unknown which is newer; rename one of them."
+            )
+        elif fault is None:
+            by_bytes[delivery.sha256] = by_order[delivery.order] = name
         ordered.append(Delivery(delivery.source, delivery.path, delivery.sha256, delivery.order, fault))
     return ordered
 

@@ -26,6 +26,9 @@ WITH organisation AS (
     SELECT organisation_code, row_number() OVER (ORDER BY organisation_code) AS organisation
     FROM (SELECT DISTINCT coalesce(organisation_code, '') AS organisation_code FROM cube.repeat_answer)
 ),
+sector AS (
+    SELECT sector_code, row_number() OVER () AS sector FROM (SELECT DISTINCT ancestor_code AS sector_code FROM core.bridge_sector)
+),
 person AS (
     SELECT
         source_code, respondent_id, row_number() OVER () AS person,
@@ -56,6 +59,21 @@ answer AS (
     LEFT JOIN estimate.organisation_sector AS at_the_time
         ON at_the_time.organisation_code = a.organisation_code AND at_the_time.time_cell_code = a.time_cell_code
 ),
+-- An organisation that was in one sector is the same in that sector and in all above: it is reckoned once, without a
+-- sector, and shown in each
+one_sector AS (
+    SELECT monitor_code, audience_code, organisation, min(sector_code) AS sector_code
+    FROM answer
+    GROUP BY ALL
+    HAVING min(sector_code) = max(sector_code)
+),
+settled AS (
+    SELECT
+        answer.* EXCLUDE (sector_code),
+        CASE WHEN one_sector.sector_code IS NULL THEN answer.sector_code ELSE '' END AS sector_code
+    FROM answer
+    LEFT JOIN one_sector USING (monitor_code, audience_code, organisation)
+),
 -- every kind of answer with the domains that it counts in, as numbers too
 kind AS (
     SELECT
@@ -65,7 +83,7 @@ kind AS (
         dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code, channel_code) AS of_one_channel
     FROM (
         SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code
-        FROM answer
+        FROM settled
     ) AS k
     JOIN core.dim_period AS cell ON cell.period_code = k.time_cell_code
     WINDOW of_measure AS (PARTITION BY monitor_code, audience_code, measure_code)
@@ -74,14 +92,14 @@ placed AS (
     -- where there is one channel, all channels are the same: made once, and shown twice
     SELECT
         kind.kind, kind.monitor_code, kind.audience_code, kind.measure_code, place.period_code,
-        bridge.ancestor_code AS sector_code,
+        coalesce(bridge.ancestor_code, '') AS sector_code,
         unnest(CASE WHEN kind.has_one_channel THEN [kind.channel_code] ELSE [kind.channel_code, 'all'] END) AS channel_code,
         kind.has_one_channel
     FROM kind
     JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
     SEMI JOIN estimate.period_twin AS twin
         ON (twin.monitor_code, twin.audience_code, twin.same_as_code) = (kind.monitor_code, kind.audience_code, place.period_code)
-    JOIN core.bridge_sector AS bridge USING (sector_code)
+    LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = kind.sector_code
 ),
 domain AS (
     SELECT *, row_number() OVER () AS domain
@@ -111,7 +129,7 @@ numbered AS (
         min(first_day) OVER (anywhere ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after,
         max(last_day) OVER (here ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_here,
         min(first_day) OVER (here ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS after_here
-    FROM answer
+    FROM settled
     JOIN kind USING (monitor_code, audience_code, measure_code, channel_code, wave_code, time_cell_code, sector_code)
     WINDOW
         anywhere AS (PARTITION BY person, of_one_measure ORDER BY first_day),
@@ -137,11 +155,34 @@ own AS (
     FROM held
     GROUP BY ALL
 ),
+-- the domains in which an organisation is shown, by the one in which it was reckoned; a domain that it is shown in is
+-- known by the place (all but the sector) and the sector
+place AS (
+    SELECT
+        domain.*, dense_rank() OVER (ORDER BY monitor_code, period_code, audience_code, channel_code, measure_code) AS place
+    FROM domain
+),
+shown AS (
+    SELECT o.domain, o.organisation, place.place, sector.sector
+    FROM (SELECT domain, organisation FROM own) AS o
+    JOIN place USING (domain)
+    LEFT JOIN one_sector
+        ON (one_sector.monitor_code, one_sector.audience_code, one_sector.organisation)
+        = (place.monitor_code, place.audience_code, o.organisation)
+        AND place.sector_code = ''
+    LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = one_sector.sector_code
+    JOIN sector ON sector.sector_code = coalesce(bridge.ancestor_code, place.sector_code)
+),
 -- and beside that, in other organisations
+held_of_several AS (
+    SELECT shown.place << 16 | shown.sector AS domain, held.person, held.organisation, held.w, held.t
+    FROM held
+    JOIN shown USING (domain, organisation)
+    WHERE held.is_of_several
+),
 held_anywhere AS (
     SELECT domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t
-    FROM held
-    WHERE is_of_several
+    FROM held_of_several
     GROUP BY domain, person
 ),
 beside AS (
@@ -149,20 +190,21 @@ beside AS (
         held.domain, held.organisation, count(*) FILTER (held.organisation > everywhere.first) AS n_elsewhere,
         sum(held.w::HUGEINT * (everywhere.w - held.w)) AS ww, sum(held.w::HUGEINT * (everywhere.t - held.t)) AS wt,
         sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt
-    FROM held
+    FROM held_of_several AS held
     JOIN held_anywhere AS everywhere USING (domain, person)
-    WHERE is_of_several
     GROUP BY ALL
 )
 SELECT
-    monitor_code, period_code, audience_code, sector_code,
+    monitor_code, period_code, audience_code, sector.sector_code,
     unnest(CASE WHEN has_one_channel THEN [channel_code, 'all'] ELSE [channel_code] END) AS channel_code, measure_code,
     nullif(organisation_code, '') AS organisation_code,
     n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
     own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
     coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt
 FROM own
-LEFT JOIN beside USING (domain, organisation)
-JOIN domain USING (domain)
+JOIN shown USING (domain, organisation)
+JOIN place USING (domain)
+JOIN sector ON sector.sector = shown.sector
+LEFT JOIN beside ON beside.domain = shown.place << 16 | shown.sector AND beside.organisation = own.organisation
 JOIN organisation USING (organisation)
 WHERE n_surplus > 0 OR n_elsewhere > 0 OR beside.ww IS NOT NULL

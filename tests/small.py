@@ -194,7 +194,8 @@ def _models(folder: Path, wanted: Iterable[str] | None) -> None:
 def rows_that_differ(a: Path, b: Path) -> list[str]:
     """Tables and views of two DuckDB files that are not the same row for row, with types and comments.
 
-    Why a cell changed is not compared: a build from nothing lacks the parts that this is found with.
+    Of the cells that changed it is not compared why, as a build from nothing lacks the parts that this is found with,
+    nor what stood there before, which is left out where an erasure may be why.
     """
     with duckdb.connect() as con:
         con.execute(f"ATTACH '{a}' AS a (READ_ONLY)")
@@ -211,7 +212,7 @@ def rows_that_differ(a: Path, b: Path) -> list[str]:
         unlike = []
         for (name,) in [] if found else names.fetchall():
             if name != "meta.change_count":
-                picked = "* EXCLUDE (causes, origins)" if name == "meta.change" else "*"
+                picked = "* EXCLUDE (causes, origins, old, difference)" if name == "meta.change" else "*"
                 sides = [f"SELECT {picked} FROM {side}.{name}" for side in "ab"]
                 both = f"({sides[0]} EXCEPT ALL {sides[1]}) UNION ALL ({sides[1]} EXCEPT ALL {sides[0]})"
                 unlike.append(f"SELECT '{name}' AS name, count(*) AS n FROM ({both})")

@@ -73,12 +73,15 @@ def _measure(place: Path, master: str | None) -> dict[str, Any]:
         seconds = {name: ended - start for name, start, ended in build.made if name in STEPS}
         begin = min(start for name, start, _ in build.made if name == "staged") - began
     parts = build.store.folder
-    files = [file for file in parts.rglob("*.parquet") if not file.parts[len(parts.parts)].startswith("reference")]
-    held = {name: 0 for name in STEPS}
-    for file in files:
-        held[next((n for n in STEPS if file.parts[len(parts.parts)].startswith(f"{n}.")), "cube")] += (
-            file.stat().st_size
-        )
+    held = dict.fromkeys(STEPS, 0)
+    seen = set()  # a file may have two names
+    for file in sorted(
+        parts.rglob("*.parquet"), key=lambda file: not file.parts[len(parts.parts)].startswith("staged.")
+    ):
+        layer = file.parts[len(parts.parts)].split(".")[0]
+        if layer != "reference" and file.stat().st_ino not in seen:
+            seen.add(file.stat().st_ino)
+            held[layer if layer in held else "cube"] += file.stat().st_size
     answers = sum(part.facts["rows"]["answer"] for s in build.inputs.sources.values() for _, part in build.accepted(s))
     wall = time.perf_counter() - began
     return {"answers": answers, "wall": wall, "cpu": cpu, "seconds": seconds, "begin": begin, "bytes": held}

@@ -30,6 +30,9 @@ LABELS = (
 )
 
 
+Record = dict[str, dict[str, JSON]]  # what a file holds: `Table.record` by the name of the table
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a file: what it says of itself, and the Parquet files that its rows come from.
@@ -88,36 +91,52 @@ def _view_query(model: Model) -> str:
     )
 
 
-def write(file: Path, tables: Mapping[str, Table], models: list[Model], threads: int = 1) -> None:
-    """Write a file from nothing; `models`: those of which headline marts get a view with labels.
+def write(file: Path, tables: Mapping[str, Table], models: list[Model]) -> None:
+    """Write a file from nothing; `models`: those of which headline marts get a view with labels."""
+    complete(file, tables, models, {})
 
-    `threads` for tables made per delivery: large, and of no order.
+
+def begin(file: Path, tables: Mapping[str, Table], earlier: Path | None, threads: int) -> Record:
+    """Write the tables that are made per delivery; gives what the file holds then, for `complete`.
+
+    Where that is cheaper, the file is a copy of that of an `earlier` release, without the deliveries that went and with
+    those that came. Rows of these tables have no order, so several threads write them.
     """
+    before: Record = {}
+    if earlier is not None:
+        old = earlier / "restricted" / file.name
+        record = _record(earlier, old)
+        if record is not None and _worthwhile(tables, record) and not _is_loose(old):
+            shutil.copyfile(old, file)
+            before = record
+    with _changing(file) as con:
+        con.execute(f"SET threads = {threads}")
+        con.execute("SET preserve_insertion_order = false")
+        _fill(con, tables, before)
+    return {**before, **{name: table.record for name, table in tables.items()}}
+
+
+def complete(file: Path, tables: Mapping[str, Table], models: list[Model], before: Record) -> None:
+    """Bring a file that holds what `before` says to all these tables, in one transaction."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     with _changing(file) as con:
-        _fill(con, tables, models, {}, threads)
+        views = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND database_name = $1"
+        for (view,) in con.execute(views, ["published"]).fetchall():
+            con.execute(f"DROP VIEW {view}")
+        for name in before.keys() - tables.keys():
+            con.execute(f"DROP TABLE {name}")
+        _fill(con, tables, before)
+        for model in models:
+            if is_headline(model) and model.name in tables:
+                name, text, columns = view_of(model)
+                con.execute(f"CREATE VIEW {name} AS {_view_query(model)}")
+                _comment(con, "VIEW", name, text, columns)
 
 
-def renew(file: Path, tables: Mapping[str, Table], models: list[Model], earlier: Path, threads: int = 1) -> bool:
-    """The same, made of a copy of that file in an earlier release. False, and nothing written, if that is not cheaper.
-
-    What went is removed, what came is inserted, in one transaction.
-    """
-    old = earlier / "restricted" / file.name
-    before = _record(earlier, old)
-    if before is None or not _worthwhile(tables, before) or _is_loose(old):
-        return False
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    shutil.copyfile(old, file)
-    with _changing(file) as con:
-        _fill(con, tables, models, before, threads)
-    return True
-
-
-def _record(release: Path, file: Path) -> dict[str, dict[str, JSON]] | None:
+def _record(release: Path, file: Path) -> Record | None:
     """What the restricted file of an earlier release was made of; None if there is none to go on from."""
     try:
-        record: dict[str, dict[str, JSON]] | None = json.loads((release / "manifest.json").read_text()).get("tables")
+        record: Record | None = json.loads((release / "manifest.json").read_text()).get("tables")
     except FileNotFoundError:
         return None
     return record if file.exists() else None
@@ -130,7 +149,7 @@ def _is_loose(file: Path) -> bool:
     return bool(free > LOOSE * blocks)
 
 
-def _worthwhile(tables: Mapping[str, Table], before: Mapping[str, dict[str, JSON]]) -> bool:
+def _worthwhile(tables: Mapping[str, Table], before: Record) -> bool:
     every = otherwise = 0
     for name, table in tables.items():
         known = before.get(name, {}).get("made_of", {})
@@ -158,21 +177,8 @@ def _changing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("DETACH published")
 
 
-def _fill(
-    con: duckdb.DuckDBPyConnection,
-    tables: Mapping[str, Table],
-    models: list[Model],
-    before: Mapping[str, dict[str, JSON]],
-    threads: int,
-) -> None:
-    """Bring the tables of a file to what they are to be; `before` says what they are."""
-    views = (
-        "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND database_name = 'published'"
-    )
-    for (view,) in con.execute(views).fetchall():
-        con.execute(f"DROP VIEW {view}")
-    for name in before.keys() - tables.keys():
-        con.execute(f"DROP TABLE {name}")
+def _fill(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], before: Record) -> None:
+    """Bring tables of a file to what they are to be; `before` says what they are."""
     for name, table in tables.items():
         known = before.get(name, {})
         made_of = dict(known.get("made_of", {}))
@@ -187,19 +193,9 @@ def _fill(
         came = [quoted(str(f)) for k, f in table.files.items() if k not in made_of or made_of[k] != table.made_of[k]]
         if came:
             picked = ", ".join(c.name for c in table.columns)
-            if "" not in table.files:
-                con.execute(f"SET threads = {threads}")
-                con.execute("SET preserve_insertion_order = false")
             con.execute(f"INSERT INTO {name} SELECT {picked} FROM read_parquet([{', '.join(came)}])")
-            con.execute("SET threads = 1")
-            con.execute("SET preserve_insertion_order = true")
         if known.get("words") != table.words:
             _comment(con, "TABLE", name, table.text, table.columns)
-    for model in models:
-        if is_headline(model) and model.name in tables:
-            name, text, columns = view_of(model)
-            con.execute(f"CREATE VIEW {name} AS {_view_query(model)}")
-            _comment(con, "VIEW", name, text, columns)
 
 
 def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str, columns: list[Column]) -> None:

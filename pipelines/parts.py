@@ -68,8 +68,7 @@ class Store:
         if (part := self.find(name, hash)) is not None:
             return part
         final = self.folder / name / hash
-        aside = self.folder / ".aside" / f"{name}-{hash}-{uuid.uuid4().hex[:8]}"
-        aside.mkdir(parents=True)
+        aside = self.aside(f"{name}-{hash}")
         try:
             failpoint("part-write-before")
             facts = write(aside)
@@ -94,6 +93,12 @@ class Store:
         part = self.find(name, hash)
         assert part is not None
         return part
+
+    def aside(self, name: str) -> Path:
+        """A new empty folder; what a killed refresh leaves in it, the next one removes."""
+        folder = self.folder / ".aside" / f"{name}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        return folder
 
     def keep(self, named: Set[tuple[str, str]]) -> None:
         """Remove every part but those named. Only while no refresh runs."""

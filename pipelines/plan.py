@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 Made = TypeVar("Made")
+Begun = tuple[Path, dict[str, dict[str, JSON]]]
+BEGUN = "restricted file"
 
 # columns of the tables that no model makes; the rest of reference.* is text
 STAGED = {
@@ -525,11 +527,11 @@ class Build:
         return missing
 
     @contextmanager
-    def ahead(self) -> Iterator[None]:
+    def ahead(self, begin: Callable[[], Begun]) -> Iterator[None]:
         """Make everything on other threads meanwhile: who asks for a part finds it, or waits for it.
 
         Dagster keeps one core busy with its own books; the engine need not wait for that. A fault
-        is left for whoever asks next, who can tell of it.
+        is left for whoever asks next, who can tell of it. `begin` is called when the tables of deliveries are made.
         """
         ended = threading.Event()
 
@@ -537,7 +539,8 @@ class Build:
             with suppress(Exception):
                 self._stage_all()
                 upstreams = {name: model.upstreams for name, model in self.inputs.models.items()}
-                as_ready(self.settings, upstreams, self.parts, ended)
+                upstreams[BEGUN] = [name for name, model in self.inputs.models.items() if model.per_delivery]
+                as_ready(self.settings, upstreams, lambda n: self.begun(begin) if n == BEGUN else self.parts(n), ended)
 
         self._works_ahead = True
         thread = threading.Thread(target=make, daemon=True)
@@ -547,6 +550,10 @@ class Build:
         finally:
             ended.set()
             thread.join()
+
+    def begun(self, begin: Callable[[], Begun]) -> Begun:
+        """The file of a release that is begun before all tables are made, and what it holds."""
+        return self._once((BEGUN,), begin)
 
     def _run(self, model: Model, inputs: Mapping[str, list[tuple[str, Path]]]) -> Part:
         made_of = {

@@ -70,8 +70,13 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
         from pipelines import spark
 
         spark.make(build)
-    with build.ahead():
-        _run_job(build, stale)
+    from pipelines import release
+
+    try:
+        with build.ahead(lambda: release.begin(build)):
+            _run_job(build, stale)
+    finally:
+        build.store.clean()  # of a file that was begun for nothing
     ended = time.perf_counter()
     reissued = tidy(settings)
     trouble = troubles(build)

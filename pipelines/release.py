@@ -351,17 +351,18 @@ def _assemble(
         n: Table(text, columns, {"": file}, {"": None})
         for n, (text, columns, file) in _write_outputs(build, id, disclosed, models, single, folder).items()
     }
-    before = history.latest(build.settings)
     earlier = plan.manifest(build.settings)
-    renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
     _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
 
     def write_restricted() -> None:
         file = folder / "restricted" / "warehouse.duckdb"
-        # a copy would hold what was erased in blocks that are not used any more
-        threads = engine.workers(build.settings)
-        if not (renews and database.renew(file, tables, models, before, threads)):
-            database.write(file, tables, models, threads)
+        aside, before = build.begun(lambda: begin(build))
+        if aside.exists():
+            aside.rename(file)
+            aside.parent.rmdir()
+        else:  # it went into a first attempt
+            before = {}
+        database.complete(file, tables, models, before)
 
     facts = meta["meta.release"][0]
     datasets = [
@@ -384,6 +385,26 @@ def _assemble(
         found = report.result()
     seconds["audit"] = time.perf_counter() - clock
     return found
+
+
+def begin(build: Build) -> tuple[Path, database.Record]:
+    """Begin the restricted file with the tables made per delivery, aside, while the others are still made.
+
+    Gives the file and what it holds.
+    """
+    models = [m for m in build.inputs.models.values() if m.per_delivery and not m.working]
+    tables = {}
+    for model in models:
+        parts = {key: part for key, (part, _) in _placed(build, model).items()}
+        files = {key: part.file() for key, part in parts.items()}
+        made_of = {key: part.hash for key, part in parts.items()}
+        tables[model.name] = Table(model.text, model.columns, files, made_of)
+    earlier = plan.manifest(build.settings)
+    # a copy would hold what was erased in blocks that are not used any more
+    renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
+    file = build.store.aside("restricted") / "warehouse.duckdb"
+    before = history.latest(build.settings) if renews else None
+    return file, database.begin(file, tables, before, engine.workers(build.settings))
 
 
 def _audited_with(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """A refresh killed at any named place leaves a whole release served, and the next one makes it good."""
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from random import Random
 
 import pytest
 from conftest import PROJECT, Place, new_place, second_half_arrives
+from small import FEW, MESSAGES, PANEL, Small, files_that_differ
 
 FAILPOINTS = [
     name
@@ -98,6 +100,65 @@ def test_new_deliveries_killed(tmp_path: Path, half_year: Place, in_two_nights: 
     killed_in_turn(place, step, half_year.release_id(), in_two_nights.release_id())
     place.refresh()
     assert_whole(place, in_two_nights)
+
+
+FORKS = multiprocessing.get_context("forkserver")  # processes that have imported everything, with no engine yet
+FORKS.set_forkserver_preload(["small"])
+
+
+def ran(small: Small, seconds: float | None = None) -> int | None:
+    """Refresh in a process of its own, and kill it after so many seconds; gives how it ended."""
+    process = FORKS.Process(target=Small.refresh, args=(small,))
+    process.start()
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_ten_kills_at_random_moments(tmp_path: Path, later: bool) -> None:
+    """Of a first build or of a later one of a small project. Where one ends before it is killed, all begins again."""
+    random = Random(11 + later)
+    months = ["2011-01", "2011-02"]
+    undisturbed = Small(tmp_path / "undisturbed", FEW)
+    for source in (MESSAGES, PANEL):
+        first = undisturbed.rows(150, months, random)
+        undisturbed.deliver(source, "2000", first)
+    if later:
+        assert ran(undisturbed) == 0
+        for source in (MESSAGES, PANEL):
+            undisturbed.deliver(source, "3000", [*undisturbed.rows(40, months, random), *first[:5]])
+    before = undisturbed.place.release_id() if later else None
+    beginning = tmp_path / "beginning"
+    beginning.mkdir()
+    for folder in (undisturbed.here.warehouse, undisturbed.here.state):
+        if folder.exists():
+            shutil.copytree(folder, beginning / folder.name, symlinks=True)
+    began = time.monotonic()
+    assert ran(undisturbed) == 0
+    took = time.monotonic() - began
+    after = undisturbed.place.release_id()
+
+    small = Small.beside(undisturbed, tmp_path / "killed")
+    ended: int | None = 0
+    killed = 0
+    while killed < 10:
+        if ended == 0:
+            shutil.rmtree(small.place.root, ignore_errors=True)
+            shutil.copytree(beginning, small.place.root, symlinks=True)
+        ended = ran(small, random.uniform(0, took))
+        assert ended in (0, -signal.SIGKILL)
+        killed += ended != 0
+        if small.place.current.is_symlink():
+            assert small.place.release_id() in (before, after)
+            assert_served(small.place, small.place.release_id())
+        else:
+            assert before is None
+    assert ran(small) == 0
+    assert_served(small.place, after)
+    assert files_that_differ(small.place.current, undisturbed.place.current) == []
+    assert leftovers(small.place) == []
 
 
 CHAINS, KILLS = (60 if FULL else 4), 5

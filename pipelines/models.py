@@ -6,6 +6,7 @@ types, rows are ordered by the grain, and the part is thrown away if anything de
 What parts it reads, and whether it need run at all, is decided by `plan.py`.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -74,7 +75,7 @@ class Model:
         constant = ("source_code", "delivery_id") if self.per_delivery else ()
         return [g for g in self.grain if g not in constant] or self.grain
 
-    @property
+    @functools.cached_property
     def canonical(self) -> JSON:
         """What the rows depend on: the query without comments and layout, types, grain and checks."""
         return [

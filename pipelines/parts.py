@@ -52,7 +52,7 @@ class Store:
         self.folder = folder
 
     def find(self, name: str, hash: str) -> Part | None:
-        folder = self.folder / name / hash
+        folder = self.folder.joinpath(name, hash)
         try:
             facts = json.loads((folder / "part.json").read_text())
         except FileNotFoundError:

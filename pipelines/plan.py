@@ -44,6 +44,7 @@ Report = Callable[[str], None]
 Made = TypeVar("Made")
 Begun = tuple[Path, dict[str, dict[str, JSON]]]
 BEGUN = "restricted file"
+Item = TypeVar("Item")
 
 # columns of the tables that no model makes; the rest of reference.* is text
 STAGED = {
@@ -372,6 +373,7 @@ class Build:
         self._asked: dict[tuple[str, ...], Future[Any]] = {}  # what anybody asked for: made, or being made
         self._parts: dict[tuple[str, str], Part] = {}
         self._known = superseded or {}  # lists that were made before, by source
+        self._named: dict[tuple[str, str, str], Part] = {}  # found by name, source and delivery: naming takes longer
         self._works_ahead = False
 
     def _once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
@@ -385,6 +387,10 @@ class Build:
             except BaseException as error:
                 asked.set_exception(error)
         return asked.result()
+
+    def _each(self, work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+        """The same for every item: side by side, but one after the other where parts are only looked up."""
+        return [work(item) for item in items] if self.dry else side_by_side(self.settings, work, items)
 
     # staged deliveries
 
@@ -408,6 +414,9 @@ class Build:
             self.refused[delivery.path] = delivery.refused
         if delivery.path in self.refused:
             return None
+        named = ("staged", source.name, delivery.sha256)
+        if named in self._named:
+            return self._named[named]
         from pipelines import staging
 
         def write(folder: Path) -> dict[str, JSON]:
@@ -418,7 +427,8 @@ class Build:
 
         try:
             why = f"{delivery.path.name} is not staged yet"
-            return self._make(f"staged.{source.name}", self.staged_hash(source, delivery), write, why)
+            part = self._make(f"staged.{source.name}", self.staged_hash(source, delivery), write, why)
+            return self._named.setdefault(named, part)
         except FileNotFoundError:
             self.refused[delivery.path] = (
                 f"{delivery.path.name} is gone and was never staged under the present contract."
@@ -433,7 +443,7 @@ class Build:
             self._stage_all()
 
         def make() -> list[tuple[Delivery, Part]]:
-            parts = side_by_side(self.settings, lambda d: self.staged(source, d), source.deliveries)
+            parts = self._each(lambda d: self.staged(source, d), source.deliveries)
             return [(d, part) for d, part in zip(source.deliveries, parts, strict=True) if part is not None]
 
         return self._once(("accepted", source.name), make)
@@ -441,7 +451,7 @@ class Build:
     def _stage_all(self) -> None:
         """All deliveries at once, not source by source."""
         every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
-        self._once(("staged",), lambda: side_by_side(self.settings, lambda each: self.staged(*each), every))
+        self._once(("staged",), lambda: self._each(lambda each: self.staged(*each), every))
 
     def superseded(self, source: Source) -> Part | None:
         """The part with the two lists of every delivery of the source; None if it has no deliveries."""
@@ -488,7 +498,7 @@ class Build:
             if upstream in self.inputs.models:
                 self.parts(upstream)
         keys = self.delivered(model)
-        return side_by_side(self.settings, lambda key: self._run(model, self._of_delivery(model, *key)), keys)
+        return self._each(lambda key: self._run_for(model, *key), keys)
 
     def delivered(self, model: Model) -> list[tuple[Source, Delivery]]:
         """The deliveries of which a map model is made, once all is there that several of them read."""
@@ -507,7 +517,7 @@ class Build:
         """Make what all map models make of one delivery, one after the other."""
         for model in self.inputs.models.values():
             if model.per_delivery:
-                self._run(model, self._of_delivery(model, source, delivery))
+                self._run_for(model, source, delivery)
 
     def unmade(
         self,
@@ -570,6 +580,13 @@ class Build:
 
         return self._make(model.name, digest(made_of), write)
 
+    def _run_for(self, model: Model, source: Source, delivery: Delivery) -> Part:
+        """The part that a map model makes of one delivery."""
+        named = (model.name, source.name, delivery.sha256)
+        if named not in self._named:
+            self._named[named] = self._run(model, self._of_delivery(model, source, delivery))
+        return self._named[named]
+
     def _of_delivery(self, model: Model, source: Source, delivery: Delivery) -> dict[str, list[tuple[str, Path]]]:
         """The files that a map model reads for one delivery, each with the hash of its content."""
         found = {}
@@ -582,7 +599,7 @@ class Build:
                 found[upstream] = [(part.hash, part.file())]
             elif layer != "staged" and self.inputs.models[upstream].per_delivery:
                 above = self.inputs.models[upstream]
-                part = self._run(above, self._of_delivery(above, source, delivery))
+                part = self._run_for(above, source, delivery)
                 found[upstream] = [(part.hash, part.file())]
             else:
                 raise MeetlatError(
@@ -619,11 +636,14 @@ class Build:
 
     def _reference(self, table: str, source: Source | None = None) -> Part:
         """A reference list. For one source: of a list by source its own rows, so that others leave it as it is."""
-        name = table.split(".")[1]
-        rows = self.inputs.lists[name]
-        if source is not None:
-            rows = [row for row in rows if row.get("source_code", source.name) == source.name]
-        return self._list(table, rows, ", ".join(f"{c} VARCHAR" for c in REFERENCE[name]))
+        named = (table, source.name if source else "", "")
+        if named not in self._named:
+            name = table.split(".")[1]
+            rows = self.inputs.lists[name]
+            if source is not None:
+                rows = [row for row in rows if row.get("source_code", source.name) == source.name]
+            self._named[named] = self._list(table, rows, ", ".join(f"{c} VARCHAR" for c in REFERENCE[name]))
+        return self._named[named]
 
     def _delivery_rows(self) -> list[dict[str, JSON]]:
         rows = []

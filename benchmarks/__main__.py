@@ -79,12 +79,7 @@ def main() -> None:
         measured = refresh.run(asked.cache, asked.answers, asked.repeats, asked.only, asked.deliveries)
         how = f"{asked.deliveries} deliveries; median of {asked.repeats}"
         about = f"{measure.machine()}, DuckDB {duckdb.__version__}; {how}"
-        text = f"{about}\n\n{refresh.table(measured)}\n"
-        print(text, end="")
-        if asked.markdown:
-            asked.markdown.write_text(text)
-        if asked.json:
-            asked.json.write_text(refresh.document(about, measured))
+        _tell(asked, f"{about}\n\n{refresh.table(measured)}\n", refresh.document(about, measured))
         return
     if asked.which == "growth":
         wanted = {of: asked.sizes or growth.SIZES[of] for of in asked.of}
@@ -119,13 +114,18 @@ def main() -> None:
     of = staging.Exports(asked.cache, asked.rows, asked.encoding, asked.packed)
     results = staging.run(of, asked.repeats, asked.only)
     about = f"{of}; {measure.machine()}, DuckDB {duckdb.__version__}; median of {asked.repeats}"
-    text = f"{about}\n\n{staging.table(results, of.text_size)}\n"
+    every = {name: [asdict(one) for one in done] for name, done in results.items()}
+    document = json.dumps({"about": about, "results": every}, indent=1) + "\n"
+    _tell(asked, f"{about}\n\n{staging.table(results, of.text_size)}\n", document)
+
+
+def _tell(asked: argparse.Namespace, text: str, document: str) -> None:
+    """Print a table; keep it as Markdown and the measurements as JSON where they are asked for."""
     print(text, end="")
     if asked.markdown:
         asked.markdown.write_text(text)
     if asked.json:
-        every = {name: [asdict(one) for one in done] for name, done in results.items()}
-        asked.json.write_text(json.dumps({"about": about, "results": every}, indent=1) + "\n")
+        asked.json.write_text(document)
 
 
 if __name__ == "__main__":

@@ -494,7 +494,7 @@ class Build:
         return self._once(("table", table), make)
 
     def _map(self, model: Model) -> list[Part]:
-        for upstream in model.upstreams:  # first, so that no two deliveries make the same part
+        for upstream in model.upstreams:  # of all deliveries first: side by side, not one by one on the way
             if upstream in self.inputs.models:
                 self.parts(upstream)
         keys = self.delivered(model)

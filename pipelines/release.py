@@ -29,7 +29,7 @@ from pipelines.parts import JSON, Part, digest, failpoint, flush, link
 from pipelines.plan import Build
 
 if TYPE_CHECKING:
-    from pipelines.audit import Finding, Report
+    from pipelines.audit import Finding
     from pipelines.dataset import carried
     from pipelines.disclosure.outputs import Disclosed
 
@@ -161,33 +161,35 @@ def _publish(build: Build) -> Published:
 def _make(
     build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], aside: Path, seconds: dict[str, float]
 ) -> "tuple[str, list[dict[str, JSON]], _Said]":
-    """Fill `aside` with the release, attack what leaves the house, verify and seal it.
+    """Fill `aside` with the release: first what leaves the house, which is attacked; then all else. Verify and seal it.
 
     Gives the id (another one if figures were kept as they were), the gate and what the attack found.
     """
-    releases, threads, inputs_id = aside.parent, build.settings.threads, build.inputs.release_id
+    releases, inputs_id = aside.parent, build.inputs.release_id
     if (releases / id).exists():  # as it was published before; only the gate has another opinion now
         shutil.copytree(releases / id, aside, copy_function=link)
         _write_publication(gate, aside)
         return id, gate, _Said()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    report = _assemble(build, id, disclosed, gate, aside, seconds)
-    said = _Said()
-    if report.failed:
-        earlier = _audited_with(aside)
-        said = _judge(aside, report, earlier, threads)
-        if said.withheld or said.kept:
-            # better no figure of a family than one that gives a hidden one away; better an old one than news
-            shutil.rmtree(aside)
-            aside.mkdir(mode=0o750)
-            disclosed = _disclose(build, said.withheld, said.kept)
-            if said.kept:
-                id = digest([inputs_id, disclosed.held])[:16]
-                gate = _gate(build, id)
-            report = _assemble(build, id, disclosed, gate, aside, seconds)
-            again = _judge(aside, report, earlier, threads)
-            said = replace(again, withheld=said.withheld, kept=said.kept)
+    public = _write_outputs(build, id, disclosed, aside)
+    said = _attack(build, aside)
+    withheld, kept = said.withheld, said.kept
+    if withheld or kept:
+        # better no figure of a family than one that gives a hidden one away; better an old one than news
+        shutil.rmtree(aside)
+        aside.mkdir(mode=0o750)
+        if withheld:
+            disclosed = _disclose(build, withheld)
+        if kept:
+            disclosed = _as_shown(build, disclosed, kept)
+            id = digest([inputs_id, disclosed.held])[:16]
+            gate = _gate(build, id)
+        public = _write_outputs(build, id, disclosed, aside)
+        said = replace(_attack(build, aside), withheld=withheld, kept=kept)
+    seconds["audit"] = time.perf_counter() - clock
+    _assemble(build, id, disclosed, gate, public, aside)
+    if said != _Said():
         _note(aside, said)
     _verify(aside)
     _seal(aside)
@@ -281,10 +283,15 @@ class _Said:
     known: "Sequence[Finding]" = ()
 
 
-def _judge(folder: Path, report: "Report", earlier: list[Path], threads: int | None) -> _Said:
-    """Tell what is new in the findings of an audit with earlier releases at hand."""
+def _attack(build: Build, folder: Path) -> _Said:
+    """Try to recover what `public/` and `participants/` hide, with earlier ones at hand; tell what is new."""
     from pipelines import audit
 
+    threads = build.settings.threads
+    earlier = audit.under_the_same_rules(audit.retained(folder.parent, folder), folder)
+    report = audit.audit(folder, earlier, threads)
+    if not report.failed:
+        return _Said()
     alone = audit.audit(folder, threads=threads) if earlier else report
     news = audit.news(report, earlier, threads)
     withheld = audit.families_of(alone.findings)
@@ -314,13 +321,14 @@ def _leaks(findings: "Sequence[Finding]", candidate: Path) -> str:
 
 
 def _assemble(
-    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
-) -> "Report":
-    """Fill the folder of a release: Parquet by hard link from the parts, then all that is made of it.
-
-    Meanwhile what leaves the house is attacked; gives what that found. `seconds` gets how long it was waited for.
-    """
-    from pipelines import audit
+    build: Build,
+    id: str,
+    disclosed: "Disclosed",
+    gate: list[dict[str, JSON]],
+    outputs: dict[str, tuple[str, list[Column], Path]],
+    folder: Path,
+) -> None:
+    """Add all else to the folder with the `outputs`: Parquet by hard link from the parts, and what is made of it."""
     from pipelines.dataset import handout
 
     models = [m for m in build.inputs.models.values() if not m.working]
@@ -346,22 +354,15 @@ def _assemble(
     house = {
         n: Table(*told, files[n], dict.fromkeys(files[n])) for n, told in described.items() if not _restricted(build, n)
     }
-    single = {n: by_key[""] for n, by_key in whole.items() if "" in by_key}
-    public = {
-        n: Table(text, columns, {"": file}, {"": None})
-        for n, (text, columns, file) in _write_outputs(build, id, disclosed, models, single, folder).items()
-    }
+    public = {n: Table(text, columns, {"": file}, {"": None}) for n, (text, columns, file) in outputs.items()}
     earlier = plan.manifest(build.settings)
     _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
 
     def write_restricted() -> None:
         file = folder / "restricted" / "warehouse.duckdb"
-        aside, before = build.begun(lambda: begin(build))
-        if aside.exists():
-            aside.rename(file)
-            aside.parent.rmdir()
-        else:  # it went into a first attempt
-            before = {}
+        begun, before = build.begun(lambda: begin(build))
+        begun.rename(file)
+        begun.parent.rmdir()
         database.complete(file, tables, models, before)
 
     facts = meta["meta.release"][0]
@@ -375,16 +376,10 @@ def _assemble(
         partial(database.write, folder / "public" / "benchmark.duckdb", public, []),
         *(partial(handout.write_tables, each) for each in datasets),
     ]
-    with ThreadPoolExecutor(1) as pool:
-        report = pool.submit(audit.audit, folder, _audited_with(folder), build.settings.threads)
-        kept.keep(build.settings, folder)
-        engine.side_by_side(build.settings, lambda job: job(), jobs)
-        for each in datasets:
-            handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
-        clock = time.perf_counter()
-        found = report.result()
-    seconds["audit"] = time.perf_counter() - clock
-    return found
+    kept.keep(build.settings, folder)
+    engine.side_by_side(build.settings, lambda job: job(), jobs)
+    for each in datasets:
+        handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
 
 
 def begin(build: Build) -> tuple[Path, database.Record]:
@@ -405,13 +400,6 @@ def begin(build: Build) -> tuple[Path, database.Record]:
     file = build.store.aside("restricted") / "warehouse.duckdb"
     before = history.latest(build.settings) if renews else None
     return file, database.begin(file, tables, before, engine.workers(build.settings))
-
-
-def _audited_with(folder: Path) -> list[Path]:
-    """The earlier releases that a release being made is audited with."""
-    from pipelines import audit
-
-    return audit.under_the_same_rules(audit.retained(folder.parent, folder), folder)
 
 
 def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:
@@ -443,26 +431,23 @@ def _carried(build: Build, models: list[Model], tables: Mapping[str, Table]) -> 
     return found
 
 
-def _disclose(
-    build: Build,
-    withheld: frozenset[tuple[str, str, str]] = frozenset(),
-    kept: frozenset[tuple[str, str, str]] = frozenset(),
-) -> "Disclosed":
-    """What may be shown, in the light of what the current release shows.
-
-    Nothing of the families withheld; of those kept what the current release shows.
-    """
+def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
+    """What may be shown, in the light of what the current release shows; nothing of the families withheld."""
     from pipelines.disclosure import outputs
 
     (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
     earlier = outputs.read_ledger(history.latest(build.settings) / "restricted" / LEDGER)
     with duckdb.connect() as con:
-        disclosed = outputs.disclose(
+        return outputs.disclose(
             con, cells.file(), own.file(), _parents(build), build.inputs.rules, earlier, _data_through(build), withheld,
             build.settings.threads,
         )  # fmt: skip
-    if not kept:
-        return disclosed
+
+
+def _as_shown(build: Build, disclosed: "Disclosed", kept: frozenset[tuple[str, str, str]]) -> "Disclosed":
+    """The same with these families as the current release shows them."""
+    from pipelines.disclosure import outputs
+
     current = build.settings.current
     table = current / "public" / "parquet" / "measure_score.parquet"
     return outputs.keep(disclosed, kept, table, current / "restricted" / LEDGER)
@@ -491,11 +476,13 @@ def _hide_employees(build: Build, models: list[Model], files: Mapping[str, Mappi
 
 
 def _write_outputs(
-    build: Build, id: str, disclosed: "Disclosed", models: list[Model], files: Mapping[str, Path], folder: Path
+    build: Build, id: str, disclosed: "Disclosed", folder: Path
 ) -> dict[str, tuple[str, list[Column], Path]]:
-    """Fill `public/` and `participants/`, and keep the ledger of what they show."""
+    """Fill `public/` and `participants/`, and keep the ledger of what they show. Gives the tables of `public/`."""
     from pipelines.disclosure import outputs
 
+    models = [m for m in build.inputs.models.values() if not m.working]
+    files = {m.name: build.parts(m.name)[0].file() for m in models if not m.restricted}
     headline = {
         m.name: m.text
         for m in models

@@ -376,6 +376,13 @@ class Build:
         self._named: dict[tuple[str, str, str], Part] = {}  # found by name, source and delivery: naming takes longer
         self._works_ahead = False
 
+    def take(self, looked: "Build") -> None:
+        """Take over what a dry build of the same inputs found, so that nothing is looked up twice."""
+        self.refused |= looked.refused
+        self._parts |= looked._parts
+        self._named |= looked._named
+        self._asked |= {key: asked for key, asked in looked._asked.items() if asked.exception() is None}
+
     def _once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
         """What `make` gives. Who asks first makes it, on whatever thread; all others wait for it, and for its fault."""
         with self._lock:
@@ -439,10 +446,10 @@ class Build:
 
     def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
         """The deliveries of a source that could be staged, in delivery order."""
-        if self._works_ahead:
-            self._stage_all()
 
         def make() -> list[tuple[Delivery, Part]]:
+            if self._works_ahead:
+                self._stage_all()
             parts = self._each(lambda d: self.staged(source, d), source.deliveries)
             return [(d, part) for d, part in zip(source.deliveries, parts, strict=True) if part is not None]
 
@@ -450,8 +457,12 @@ class Build:
 
     def _stage_all(self) -> None:
         """All deliveries at once, not source by source."""
-        every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
-        self._once(("staged",), lambda: self._each(lambda each: self.staged(*each), every))
+
+        def make() -> list[Part | None]:
+            every = [(s, d) for s in self.inputs.sources.values() for d in s.deliveries]
+            return self._each(lambda each: self.staged(*each), every)
+
+        self._once(("staged",), make)
 
     def superseded(self, source: Source) -> Part | None:
         """The part with the two lists of every delivery of the source; None if it has no deliveries."""
@@ -717,11 +728,11 @@ class Build:
 # --- what is stale -------------------------------------------------------------------------------
 
 
-def stale(inputs: Inputs) -> dict[str, str]:
+def stale(inputs: Inputs, build: Build | None = None) -> dict[str, str]:
     """Assets that have to run, with the reason: sources by name, tables by `layer.name`.
 
     Behind a delivery that is not staged yet everything that might change is stale; whether its parts
-    really change is seen when it runs.
+    really change is seen when it runs. `build` gets what was found.
     """
     dry = Build(inputs, dry=True)
     reasons = {}
@@ -735,4 +746,6 @@ def stale(inputs: Inputs) -> dict[str, str]:
             dry.parts(name)
         except Missing as missing:
             reasons[name] = "was not made of these inputs yet" if missing.name == name else f"reads {missing.name}"
+    if build is not None:
+        build.take(dry)
     return reasons

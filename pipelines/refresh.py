@@ -65,7 +65,7 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
         raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
     build = Build(inputs, report, full=full)
     looked = time.perf_counter()
-    stale = None if full else set(plan.stale(inputs))
+    stale = None if full else set(plan.stale(inputs, build))
     if on_spark:
         from pipelines import spark
 

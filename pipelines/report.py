@@ -38,6 +38,7 @@ REMEDIES = {
     "not_a_json_object": "have the line exported again",
 }
 
+LISTED = 100  # deliveries, or sources, that are told of one by one
 HEADLINES = """
     SELECT figure.period_code, audience.label_en AS audience, sector.label_en AS sector, channel.label_en AS channel,
            measure.label_en AS measure, figure.published_value, value, is_reproduced, figure.provenance,
@@ -195,11 +196,20 @@ def _plain(value: float) -> str:
 
 
 def _receipts(con: duckdb.DuckDBPyConnection) -> None:
-    rows = con.execute(
-        "SELECT source_code, file_name, status, rows_read, rows_accepted, rows_excluded, rows_refused, "
-        "rows_superseded, cells_answer, cells_dont_know, cells_quarantined FROM meta.delivery "
-        "ORDER BY source_code, order_key, file_name"
-    ).fetchall()
+    """The deliveries one by one; many as sums over each source, and those of many sources as sums over all."""
+    levels = (
+        ("source_code", "file_name", "source_code, order_key, file_name, status"),
+        ("source_code", "format('{:,} deliveries', count(*))", "source_code, status"),
+        ("format('{:,} sources', count(DISTINCT source_code))", "format('{:,} deliveries', count(*))", "status"),
+    )
+    counted = "rows_read rows_accepted rows_excluded rows_refused rows_superseded cells_answer cells_dont_know"
+    sums = ", ".join(f"sum({c})::BIGINT" for c in [*counted.split(), "cells_quarantined"])
+    for source, delivery, by in levels:
+        rows = con.execute(
+            f"SELECT {source}, {delivery}, status, {sums} FROM meta.delivery GROUP BY {by} ORDER BY {by}"
+        ).fetchall()
+        if len(rows) <= LISTED:
+            break
     numbers = (
         "rows read",
         "accepted",
@@ -212,6 +222,8 @@ def _receipts(con: duckdb.DuckDBPyConnection) -> None:
     )
     columns = [("source", False), ("delivery", False), ("status", False), *((n, True) for n in numbers)]
     _table("Deliveries", columns, rows)
+    if by != levels[0][-1]:
+        print("`meetlat show meta.delivery` lists them one by one.")
 
 
 def status(settings: Settings) -> None:

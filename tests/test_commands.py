@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import duckdb
 import pytest
 from conftest import CUSTOMERS, EMPLOYEES, QUARTER, SOCIAL, Place, lines
 
@@ -63,6 +64,24 @@ def test_status_says_what_is_there_and_how_it_ended(built: Place) -> None:
     ((answers,),) = built.query("SELECT answers FROM meta.release")
     assert built.release_id() in ran.stdout and f"{answers:,}" in ran.stdout
     assert "2011-12-31" in ran.stdout and "ended" in ran.stdout and "well" in ran.stdout
+
+
+def test_many_deliveries_are_told_of_as_sums(
+    built: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(built.current / "benchmark.duckdb"), read_only=True) as con:
+        ((deliveries, sources, answers),) = con.execute(
+            "SELECT count(*), count(DISTINCT source_code), sum(cells_answer)::BIGINT FROM meta.delivery"
+        ).fetchall()
+        told = []
+        for most in (deliveries, sources, sources - 1):
+            monkeypatch.setattr(report, "LISTED", most)
+            report._receipts(con)
+            told.append("".join(capsys.readouterr().out.split()))
+    each, by_source, all_ = told
+    assert "onebyone" not in each
+    assert "onebyone" in by_source and f"{answers:,}" not in by_source
+    assert "onebyone" in all_ and f"{sources:,}sources" in all_ and f"{answers:,}" in all_
 
 
 def test_show_prints_the_first_rows(built: Place) -> None:

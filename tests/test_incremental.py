@@ -212,8 +212,9 @@ def nights(story: Story, n: int, folder: Path) -> None:
     assert files_that_differ(small.place.current, other.place.current) == [], story.told
 
 
-def test_nights_give_what_a_build_from_nothing_gives(tmp_path: Path, begun: Path) -> None:
-    nights(told(tmp_path, begun, seed=0), 2, tmp_path / "nothing")
+@pytest.mark.parametrize("seed", range(51, 61))
+def test_nights_give_what_a_build_from_nothing_gives(tmp_path: Path, begun: Path, seed: int) -> None:
+    nights(told(tmp_path, begun, seed), 2, tmp_path / "nothing")
 
 
 @pytest.mark.long

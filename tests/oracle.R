@@ -82,7 +82,25 @@ quantiles <- function(design) {
   w <- weights(design); first <- w[order(design$variables$y)][1] / sum(w)
   excused <- p < first | sapply(p, function(p) any(abs(at - p) < 1e-12))
   stopifnot(all(q == theirs | excused))
-  setNames(as.list(q), c("p10", "p25", "p50", "p75", "p90"))
+  setNames(q, c("p10", "p25", "p50", "p75", "p90"))
+}
+
+# Woodruff's interval of a quantile q: F(q) -+ t se(F(q)), the smallest y that reaches each end; an end above 1 is the
+# highest y. The error is that of the mean of y <= q, or its CR2 where the mean has that
+woodruff <- function(here, q, se, df) {
+  F <- svycdf(~y, here)[[1]]; y <- sort(unique(here$variables$y)); at <- F(y)
+  share <- F(q)
+  ends <- share + c(-1, 1) * qt(.975, df) * se
+  list(ci_low = min(y[at >= ends[1] - 1e-12]), ci_high = min(y[at >= min(ends[2], 1) - 1e-12]))
+}
+
+# svyquantile has the same interval, but for the faults above and NaN for an end outside 0 to 1
+as_theirs <- function(here, q, p, se, df, ours) {
+  w <- weights(here); y <- here$variables$y; at <- svycdf(~y, here)[[1]](y)
+  ends <- sum(w[y <= q]) / sum(w) + c(-1, 1) * qt(.975, df) * se
+  theirs <- suppressWarnings(survey:::woodruffCI(y, q, p, here, survey:::qrule_math, .05, df, "mean"))
+  excused <- is.nan(theirs) | ends < w[order(y)][1] / sum(w) | sapply(ends, function(e) any(abs(at - e) < 1e-12))
+  all(theirs == unlist(ours) | excused)
 }
 
 domain <- function(a, sampled, within, respondents, pairs, to_population, unit, strata, measure) {
@@ -167,7 +185,26 @@ domain <- function(a, sampled, within, respondents, pairs, to_population, unit, 
     ci <- interval(measure, e[1], row$se_weighted, row$df_weighted, sum(W)^2 / sum(W^2))
     row$ci_low_weighted <- ci$low; row$ci_high_weighted <- ci$high
   }
-  c(row, quantiles(here))
+  q <- quantiles(here)
+  for (code in names(q)) {
+    name <- function(column) paste0(code, ".", column)
+    below <- as.numeric(here$variables$y <= q[[code]])
+    m <- svymean(below, here)
+    row[[name("value")]] <- q[[code]]
+    row[[name("cumulative_share")]] <- 100 * coef(m)[[1]]
+    row[name(c("se_cumulative_share", "df", "ci_low", "ci_high", "ci_method"))] <- NA
+    if (measure != "grade" || is.na(row$df) || unit == "respondent" && nrow(d) > n_respondents) next
+    se <- SE(m)[[1]]; df <- row$df
+    if (uneven) {
+      c2 <- cr2(as.numeric(d$y <= q[[code]]), w, d$organisation)
+      se <- sqrt(c2[1] * if (is.na(drawn)) 1 else 1 - a$m / drawn); df <- c2[2]
+    }
+    ci <- woodruff(here, q[[code]], se, df)
+    if (!uneven) stopifnot(as_theirs(here, q[[code]], as.numeric(sub("p", "", code)) / 100, se, df, ci))
+    row[name(c("se_cumulative_share", "df", "ci_low", "ci_high"))] <- c(100 * se, df, ci$ci_low, ci$ci_high)
+    row[[name("ci_method")]] <- if (uneven) "woodruff_cr2" else "woodruff"
+  }
+  row
 }
 
 of_design <- function(d) {

@@ -121,6 +121,20 @@ def published(path: Path) -> dict[str, Rows]:
     return rows
 
 
+@cache
+def quantiles(path: Path) -> dict[str, Rows]:
+    """The quantiles by monitor; and by period, sector, channel, measure and quantile."""
+    with duckdb.connect(str(path), read_only=True) as con:
+        result = con.execute("SELECT * FROM mart.score_quantile")
+        names = [column[0] for column in result.description]
+        rows: dict[str, Rows] = {}
+        for values in result.fetchall():
+            row = dict(zip(names, values, strict=True))
+            key = ("period_code", "sector_code", "channel_code", "measure_code", "quantile_code")
+            rows.setdefault(row.pop("monitor_code"), {})[tuple(row[k] for k in key)] = row
+    return rows
+
+
 def pairs(place: Place, variant: str, number: int) -> Iterator[tuple[tuple[str, ...], dict[str, Any], dict[str, Any]]]:
     """Every domain as the survey has it, and as the variant has it."""
     found = published(place.current / "benchmark.duckdb")
@@ -191,6 +205,36 @@ def test_doubles_of_respondents_of_several_organisations(place: Place) -> None:
         assert_same(key, {c: row[c] for c in ("value", "df", "n_organisations", "value_organisations_equal")}, other)
         changed += row["se"] is not None and other["se"] != near(row["se"])
     assert changed
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_quantiles_have_an_interval_where_the_mean_has_one(place: Place, number: int) -> None:
+    """Not with one organisation, nor where people are the sample and gave several answers."""
+    benchmark = place.current / "benchmark.duckdb"
+    means, found = published(benchmark)[f"plain_{number}"], quantiles(benchmark)[f"plain_{number}"]
+    columns = ("se_cumulative_share", "df", "ci_low", "ci_high", "ci_method")
+    without = 0
+    for key, row in found.items():
+        mean = means[key[:-1]]
+        several = number == PEOPLE and mean["n_answers"] > mean["n_respondents"]
+        without += mean["se"] is None or several
+        assert [row[c] is None for c in columns] == 5 * [mean["se"] is None or several], key
+        if row["ci_low"] is not None:
+            assert row["ci_low"] <= row["value"] <= row["ci_high"], key
+            assert (row["ci_method"] == "woodruff_cr2") == (mean["ci_method"] == "t_cr2"), key
+    assert 0 < without < len(found) or number == PEOPLE
+
+
+@pytest.mark.parametrize("variant", ("twice", "heavier"))
+@pytest.mark.parametrize("number", (PLAIN, WIDE, BY_SIZE, SHARED))
+def test_quantiles_of_organisations_know_neither_doubles_nor_the_unit_of_the_weights(
+    place: Place, number: int, variant: str
+) -> None:
+    found = quantiles(place.current / "benchmark.duckdb")
+    plain, other = found[f"plain_{number}"], found[f"{variant}_{number}"]
+    assert plain.keys() == other.keys()
+    for key, row in plain.items():
+        assert_same(key, row, other[key], ("n_answers",))
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -11,6 +11,7 @@
 -- @column value         INTEGER | Answer as a whole number of the measure's smallest step.
 -- @column n_answers     BIGINT  | Answers with this value.
 -- @column sum_w         DECIMAL(38,0) | Sum of their weights, in millionths.
+-- @column sum_w2        DECIMAL(38,0) | Sum of their squared weights, in units of 10^-9.
 
 WITH counted AS (
     SELECT
@@ -20,7 +21,8 @@ WITH counted AS (
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        cube.channel_code, cube.measure_code, cube.value, sum(cube.n) AS n, sum(cube.sum_w) AS w
+        cube.channel_code, cube.measure_code, cube.value, sum(cube.n) AS n, sum(cube.sum_w) AS w,
+        sum(cube.sum_w2) AS w2
     FROM cube.score_counts AS cube
     JOIN core.dim_source AS source USING (source_code)
     LEFT JOIN estimate.organisation_sector AS at_the_time USING (organisation_code, time_cell_code)
@@ -31,7 +33,7 @@ WITH counted AS (
 placed AS (
     SELECT
         monitor_code, audience_code, wave_code, time_cell_code, sector_code, channel_code, measure_code, value,
-        sum(n) AS n, sum(w) AS w
+        sum(n) AS n, sum(w) AS w, sum(w2) AS w2
     FROM (
         SELECT counted.* REPLACE (bridge.ancestor_code AS sector_code, unnest([channel_code, 'all']) AS channel_code)
         FROM counted
@@ -41,7 +43,7 @@ placed AS (
 )
 SELECT
     monitor_code, place.period_code, audience_code, sector_code, channel_code, measure_code, value,
-    sum(n) AS n_answers, sum(w) AS sum_w
+    sum(n) AS n_answers, sum(w) AS sum_w, sum(w2) AS sum_w2
 FROM placed
 JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, time_cell_code, wave_code)
 GROUP BY ALL

@@ -59,6 +59,32 @@ quantiles <- function(design) {
   setNames(as.list(q), c("p10", "p25", "p50", "p75", "p90"))
 }
 
+# Woodruff's interval of those quantiles: F(q) -+ t se(F(q)), the lowest y that reaches each end; an end above 1 is the
+# highest y. svyquantile has the same with interval.type "mean", but NaN for an end outside 0 to 1. There is none where
+# respondents were sampled and gave `several` answers.
+woodruff <- function(design, several = FALSE) {
+  q <- quantiles(design); d <- degf(design)
+  F <- svycdf(~y, design)[[1]]; y <- sort(unique(design$variables$y))
+  reached <- function(p) min(y[F(y) >= min(p, 1) - 1e-12])
+  found <- NULL
+  for (code in names(q)) {
+    design$variables$below <- as.numeric(design$variables$y <= q[[code]])
+    m <- svymean(~below, design); ends <- as.vector(confint(m, df = d))
+    one <- list(value = q[[code]], cumulative_share = 100 * coef(m)[[1]], se_cumulative_share = 100 * SE(m)[[1]], df = d,
+                ci_low = reached(ends[1]), ci_high = reached(ends[2]), ci_method = "woodruff")
+    if (d == 0 || several) one[c("se_cumulative_share", "df", "ci_low", "ci_high", "ci_method")] <- NA
+    else {
+      p <- as.numeric(sub("p", "", code)) / 100
+      theirs <- survey:::woodruffCI(design$variables$y, q[[code]], p, design, survey:::qrule_math, .05, d, "mean")
+      first <- weights(design)[order(design$variables$y)][1] / sum(weights(design)) # see quantiles
+      near <- sapply(ends, function(end) any(abs(F(y) - end) < 1e-12))
+      stopifnot(is.nan(theirs) | near | ends < first | theirs == c(one$ci_low, one$ci_high))
+    }
+    found[[code]] <- one
+  }
+  list(quantiles = found)
+}
+
 json <- function(x, indent = "") {
   deeper <- paste0(indent, "  ")
   if (length(x) > 1 || is.list(x) && length(x)) {

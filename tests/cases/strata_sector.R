@@ -11,7 +11,7 @@ for (s in names(leaves)) for (c in names(channels)) {
   part <- subset(design, sector %in% leaves[[s]] & channel %in% channels[[c]])
   m <- mean_of(part)
   if (m$df == 0) m[c("se", "df", "ci_low", "ci_high")] <- NA
-  expected[[length(expected) + 1]] <- at(s, c, "grade", m)
+  expected[[length(expected) + 1]] <- at(s, c, "grade", m, woodruff(part))
 }
 save_case("strata_sector", "Stratified by sector, one stratum of a single organisation", list(grade = "grade"),
           expected, strata = "sector")

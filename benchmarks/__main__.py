@@ -36,6 +36,7 @@ def main() -> None:
         "--only", nargs="+", choices=list(refresh.NAMES), default=list(refresh.NAMES), help="and Meetlat"
     )
     first.add_argument("--deliveries", type=int, default=4, help="that the answers come in")
+    first.add_argument("--memory", help="as MEETLAT_MEMORY, such as 1GiB")
     first.add_argument("--cache", type=Path, default=CACHE)
     first.add_argument("--json", type=Path, help="write every measurement to this file too")
     first.add_argument("--markdown", type=Path, help="write the table to this file too")
@@ -76,8 +77,9 @@ def main() -> None:
         given = ["refresh", *given]
     asked = parser.parse_args(given)
     if asked.which == "refresh":
-        measured = refresh.run(asked.cache, asked.answers, asked.repeats, asked.only, asked.deliveries)
+        measured = refresh.run(asked.cache, asked.answers, asked.repeats, asked.only, asked.deliveries, asked.memory)
         how = f"{asked.deliveries} deliveries; median of {asked.repeats}"
+        how += f"; MEETLAT_MEMORY is {asked.memory}" if asked.memory else ""
         about = f"{measure.machine()}, DuckDB {duckdb.__version__}; {how}"
         _tell(asked, f"{about}\n\n{refresh.table(measured)}\n", refresh.document(about, measured))
         return

@@ -47,8 +47,10 @@ PROGRAMS = {
 Results = dict[str, list[Measured]]
 
 
-def run(cache: Path, sizes: Sequence[int], repeats: int, names: Sequence[str], deliveries: int) -> dict[int, Results]:
-    """By number of answers, every measurement of Meetlat and the baselines that are named."""
+def run(
+    cache: Path, sizes: Sequence[int], repeats: int, names: Sequence[str], deliveries: int, memory: str | None = None
+) -> dict[int, Results]:
+    """By number of answers, every measurement of Meetlat, with so much memory, and the baselines that are named."""
     names = ["meetlat", *(name for name in names if name != "meetlat")]
     pythons = {name: _python(cache, name) for name in names}
     every: dict[int, Results] = {}
@@ -59,16 +61,17 @@ def run(cache: Path, sizes: Sequence[int], repeats: int, names: Sequence[str], d
             with tempfile.TemporaryDirectory(dir=cache) as place:
                 nightly.raw_folder(Path(place), files)
                 for name in names:
-                    every[size][name].append(_once(name, Path(place), pythons[name]))
+                    every[size][name].append(_once(name, Path(place), pythons[name], memory))
                     done = every[size][name][-1]
                     print(f"{size:,}, {turn + 1}/{repeats} {name}: {done.wall:.1f} s", file=sys.stderr)
     return every
 
 
-def _once(name: str, place: Path, python: Path) -> Measured:
+def _once(name: str, place: Path, python: Path, memory: str | None) -> Measured:
     """One of them on the raw folder in `place`, its figures compared."""
     if name == "meetlat":
         own = {f"MEETLAT_{n.upper()}": str(place / n) for n in ("raw", "warehouse", "state")} | {"MEETLAT_KEY": KEY}
+        own |= {"MEETLAT_MEMORY": memory} if memory else {}
         done = measure.whole(
             [str(python), "-m", "pipelines.cli", "refresh"], measure.environment() | own, place / "meetlat.txt"
         )

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines import engine
 from pipelines.engine import quoted, uncompressed
 from pipelines.models import HEADLINE, Column, Model
 from pipelines.parts import JSON, digest
+from pipelines.settings import Settings
 
 STORAGE_VERSION = "v1.0.0"  # what DuckDB 1.0 and later open; the default of 2.0 is read by no 1.x
 WORTHWHILE = 0.5  # share of the bytes of the tables that may be otherwise for a copy to be cheaper
@@ -91,12 +93,12 @@ def _view_query(model: Model) -> str:
     )
 
 
-def write(file: Path, tables: Mapping[str, Table], models: list[Model]) -> None:
+def write(settings: Settings, file: Path, tables: Mapping[str, Table], models: list[Model]) -> None:
     """Write a file from nothing; `models`: those of which headline marts get a view with labels."""
-    complete(file, tables, models, {})
+    complete(settings, file, tables, models, {})
 
 
-def begin(file: Path, tables: Mapping[str, Table], earlier: Path | None, threads: int) -> Record:
+def begin(settings: Settings, file: Path, tables: Mapping[str, Table], earlier: Path | None) -> Record:
     """Write the tables that are made per delivery; gives what the file holds then, for `complete`.
 
     Where that is cheaper, the file is a copy of that of an `earlier` release, without the deliveries that went and with
@@ -109,17 +111,17 @@ def begin(file: Path, tables: Mapping[str, Table], earlier: Path | None, threads
         if record is not None and _worthwhile(tables, record) and not _is_loose(old):
             shutil.copyfile(old, file)
             before = record
-    with _changing(file) as con:
-        con.execute(f"SET threads = {threads}")
+    with _changing(settings, file) as con:
+        con.execute(f"SET threads = {engine.workers(settings)}")
         con.execute("SET preserve_insertion_order = false")
         _fill(con, tables, before)
     return {**before, **{name: table.record for name, table in tables.items()}}
 
 
-def complete(file: Path, tables: Mapping[str, Table], models: list[Model], before: Record) -> None:
+def complete(settings: Settings, file: Path, tables: Mapping[str, Table], models: list[Model], before: Record) -> None:
     """Bring a file that holds what `before` says to all these tables, in one transaction."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with _changing(file) as con:
+    with _changing(settings, file) as con:
         views = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND database_name = $1"
         for (view,) in con.execute(views, ["published"]).fetchall():
             con.execute(f"DROP VIEW {view}")
@@ -161,9 +163,9 @@ def _worthwhile(tables: Mapping[str, Table], before: Record) -> bool:
 
 
 @contextmanager
-def _changing(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _changing(settings: Settings, file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine that works in a file, in one transaction; afterwards the file is whole, without a write-ahead log."""
-    with duckdb.connect() as con:
+    with engine.connect(settings, settings.warehouse / "parts" / ".aside") as con:
         con.execute(f"ATTACH {quoted(str(file))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
         con.execute("SET threads = 1")  # rows in file order: half the size and half the work of two threads
         if uncompressed():

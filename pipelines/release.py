@@ -161,7 +161,7 @@ def _publish(build: Build) -> Published:
 def _make(
     build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], aside: Path, seconds: dict[str, float]
 ) -> "tuple[str, list[dict[str, JSON]], _Said]":
-    """Fill `aside` with the release: first what leaves the house, which is attacked; then all else. Verify and seal it.
+    """Fill `aside` with the release, attack what leaves the house, verify and seal it.
 
     Gives the id (another one if figures were kept as they were), the gate and what the attack found.
     """
@@ -172,8 +172,7 @@ def _make(
         return id, gate, _Said()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    public = _write_outputs(build, id, disclosed, aside)
-    said = _attack(build, aside)
+    said = _fill(build, id, disclosed, gate, aside, seconds)
     withheld, kept = said.withheld, said.kept
     if withheld or kept:
         # better no figure of a family than one that gives a hidden one away; better an old one than news
@@ -185,16 +184,31 @@ def _make(
             disclosed = _as_shown(build, disclosed, kept)
             id = digest([inputs_id, disclosed.held])[:16]
             gate = _gate(build, id)
-        public = _write_outputs(build, id, disclosed, aside)
-        said = replace(_attack(build, aside), withheld=withheld, kept=kept)
-    seconds["audit"] = time.perf_counter() - clock
-    _assemble(build, id, disclosed, gate, public, aside)
+        again = _fill(build, id, disclosed, gate, aside, seconds)
+        said = replace(again, withheld=withheld, kept=kept)
     if said != _Said():
         _note(aside, said)
     _verify(aside)
     _seal(aside)
     seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
     return id, gate, said
+
+
+def _fill(
+    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
+) -> "_Said":
+    """Fill the folder of a release. What leaves the house comes first, and is attacked while all else is written.
+
+    Gives what the attack found; `seconds` gets how long it was waited for.
+    """
+    outputs = _write_outputs(build, id, disclosed, folder)
+    with ThreadPoolExecutor(1) as pool:
+        attack = pool.submit(_attack, build, folder)
+        _assemble(build, id, disclosed, gate, outputs, folder)
+        clock = time.perf_counter()
+        said = attack.result()
+    seconds["audit"] = seconds.get("audit", 0.0) + time.perf_counter() - clock
+    return said
 
 
 # --- the gate ------------------------------------------------------------------------------------
@@ -361,9 +375,12 @@ def _assemble(
     def write_restricted() -> None:
         file = folder / "restricted" / "warehouse.duckdb"
         begun, before = build.begun(lambda: begin(build))
-        begun.rename(file)
-        begun.parent.rmdir()
-        database.complete(file, tables, models, before)
+        if begun.exists():
+            begun.rename(file)
+            begun.parent.rmdir()
+        else:  # it went into a first attempt
+            before = {}
+        database.complete(build.settings, file, tables, models, before)
 
     facts = meta["meta.release"][0]
     datasets = [
@@ -372,8 +389,8 @@ def _assemble(
     ]
     jobs: list[Callable[[], None]] = [
         write_restricted,
-        partial(database.write, folder / "benchmark.duckdb", house, models),
-        partial(database.write, folder / "public" / "benchmark.duckdb", public, []),
+        partial(database.write, build.settings, folder / "benchmark.duckdb", house, models),
+        partial(database.write, build.settings, folder / "public" / "benchmark.duckdb", public, []),
         *(partial(handout.write_tables, each) for each in datasets),
     ]
     kept.keep(build.settings, folder)
@@ -399,7 +416,7 @@ def begin(build: Build) -> tuple[Path, database.Record]:
     renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
     file = build.store.aside("restricted") / "warehouse.duckdb"
     before = history.latest(build.settings) if renews else None
-    return file, database.begin(file, tables, before, engine.workers(build.settings))
+    return file, database.begin(build.settings, file, tables, before)
 
 
 def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:

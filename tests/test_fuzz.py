@@ -10,7 +10,7 @@ import pytest
 from fuzz import Watched, shapes
 
 SEED = 1
-CASES, SHARES = (2_000, 8) if os.environ.get("MEETLAT_TEST_FULL") else (80, 4)  # a share is a test of its own
+CASES, SHARES = (2_000, 8) if os.environ.get("MEETLAT_TEST_FULL") else (40, 2)  # a share is a test of its own
 
 
 @pytest.fixture(scope="module")

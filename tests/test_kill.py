@@ -116,7 +116,7 @@ def ran(small: Small, seconds: float | None = None) -> int | None:
     return process.exitcode
 
 
-@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("later", [pytest.param(False, marks=pytest.mark.long), True])
 def test_ten_kills_at_random_moments(tmp_path: Path, later: bool) -> None:
     """Of a first build or of a later one of a small project. Where one ends before it is killed, all begins again."""
     random = Random(11 + later)

@@ -572,6 +572,7 @@ def test_who_may_see_them(place: Place) -> None:
     assert ("organisation_percentile",) in open_tables and ("organisation_benchmark",) not in open_tables
 
 
+@pytest.mark.long
 def test_order_of_rows_and_threads_change_no_byte(place: Place, tmp_path: Path) -> None:
     rows = survey()
     random.Random(1).shuffle(rows)

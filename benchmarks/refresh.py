@@ -63,7 +63,8 @@ def run(
                 for name in names:
                     every[size][name].append(_once(name, Path(place), pythons[name], memory))
                     done = every[size][name][-1]
-                    print(f"{size:,}, {turn + 1}/{repeats} {name}: {done.wall:.1f} s", file=sys.stderr)
+                    told = _stages(Path(place) / f"{name}.txt")
+                    print(f"{size:,}, {turn + 1}/{repeats} {name}: {done.wall:.1f} s{told}", file=sys.stderr)
     return every
 
 
@@ -90,6 +91,12 @@ def _once(name: str, place: Path, python: Path, memory: str | None) -> Measured:
     release = place / "warehouse" / "current" / "parquet" / "meta.release.parquet"
     (rows,) = duckdb.execute("SELECT answers FROM read_parquet($1)", [str(release)]).fetchall()[0]
     return Measured(done.wall, done.cpu, done.memory, int(rows))
+
+
+def _stages(printed: Path) -> str:
+    """What a program printed of the seconds that its stages took; empty if it did not."""
+    lines = [line.split(maxsplit=1)[1] for line in printed.read_text().splitlines() if line.startswith("  seconds ")]
+    return f" ({lines[-1].strip()})" if lines else ""
 
 
 def _python(cache: Path, name: str) -> Path:

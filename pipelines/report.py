@@ -223,7 +223,8 @@ def _receipts(con: duckdb.DuckDBPyConnection) -> None:
     columns = [("source", False), ("delivery", False), ("status", False), *((n, True) for n in numbers)]
     _table("Deliveries", columns, rows)
     if by != levels[0][-1]:
-        print("`meetlat show meta.delivery` lists them one by one.")
+        ((deliveries,),) = con.execute("SELECT count(*) FROM meta.delivery").fetchall()
+        print(f"`meetlat show meta.delivery --rows {deliveries}` lists them one by one.")
 
 
 def status(settings: Settings) -> None:

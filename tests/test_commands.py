@@ -80,7 +80,7 @@ def test_many_deliveries_are_told_of_as_sums(
             told.append("".join(capsys.readouterr().out.split()))
     each, by_source, all_ = told
     assert "onebyone" not in each
-    assert "onebyone" in by_source and f"{answers:,}" not in by_source
+    assert f"--rows{deliveries}`liststhemonebyone" in by_source and f"{answers:,}" not in by_source
     assert "onebyone" in all_ and f"{sources:,}sources" in all_ and f"{answers:,}" in all_
 
 

@@ -110,27 +110,24 @@ def place(once: Once) -> Place:
 @cache
 def published(path: Path) -> dict[str, Rows]:
     """The rows with answers, by monitor; and by period, sector, channel and measure."""
-    with duckdb.connect(str(path), read_only=True) as con:
-        result = con.execute("SELECT * FROM mart.measure_score WHERE n_answers > 0")
-        names = [column[0] for column in result.description]
-        rows: dict[str, Rows] = {}
-        for values in result.fetchall():
-            row = dict(zip(names, values, strict=True))
-            key = tuple(row[k] for k in ("period_code", "sector_code", "channel_code", "measure_code"))
-            rows.setdefault(row.pop("monitor_code"), {})[key] = row
-    return rows
+    key = ("period_code", "sector_code", "channel_code", "measure_code")
+    return by_monitor(path, "mart.measure_score WHERE n_answers > 0", key)
 
 
 @cache
 def quantiles(path: Path) -> dict[str, Rows]:
     """The quantiles by monitor; and by period, sector, channel, measure and quantile."""
+    key = ("period_code", "sector_code", "channel_code", "measure_code", "quantile_code")
+    return by_monitor(path, "mart.score_quantile", key)
+
+
+def by_monitor(path: Path, table: str, key: tuple[str, ...]) -> dict[str, Rows]:
     with duckdb.connect(str(path), read_only=True) as con:
-        result = con.execute("SELECT * FROM mart.score_quantile")
+        result = con.execute(f"FROM {table}")
         names = [column[0] for column in result.description]
         rows: dict[str, Rows] = {}
         for values in result.fetchall():
             row = dict(zip(names, values, strict=True))
-            key = ("period_code", "sector_code", "channel_code", "measure_code", "quantile_code")
             rows.setdefault(row.pop("monitor_code"), {})[tuple(row[k] for k in key)] = row
     return rows
 

@@ -20,6 +20,7 @@ next night: it always begins from nothing. `employee_satisfaction` has no rows h
 import hashlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -232,6 +233,11 @@ FROM valued LEFT JOIN t_quantile USING (df)
 
 def run(raw: Path, reference: Path, out: Path, key: bytes) -> None:
     files = sorted(map(str, (raw / SOURCE).glob("*.csv")))
+    ended = [("", time.perf_counter())]  # stages
+
+    def end(stage: str) -> None:
+        ended.append((stage, time.perf_counter()))
+
     with duckdb.connect(str(out / "warehouse.duckdb")) as con:
         con.execute("SET enable_progress_bar = false")
         for kind in ("response", "respondent"):
@@ -241,12 +247,15 @@ def run(raw: Path, reference: Path, out: Path, key: bytes) -> None:
         con.execute(RESPONSES, {"files": files})
         con.execute(NEWEST)
         con.execute(ANSWERS)
+        end("answers")
         con.execute(CUBE)
+        end("cube")
         con.execute(PERIODS)
         organisations, sectors = str(reference / "organisations.csv"), str(reference / "sectors.csv")
         con.execute(SECTORS, {"organisations": organisations, "sectors": sectors})
         con.execute(PARTS)
         con.execute(SURPLUS)
+        end("people")
         df = list(range(1, con.execute("SELECT count(DISTINCT organisation_code) + 1 FROM cube").fetchall()[0][0]))
         con.execute(
             "CREATE TEMP TABLE t_quantile AS SELECT unnest($1) AS df, unnest($2) AS q", [df, list(t.ppf(0.975, df))]
@@ -254,8 +263,13 @@ def run(raw: Path, reference: Path, out: Path, key: bytes) -> None:
         con.execute(ESTIMATES)
         for mart, which in MARTS.items():
             con.execute(f"CREATE TABLE {mart} AS FROM estimate WHERE {which} ORDER BY ALL")
+        end("marts")
         for table in ("answer", "cube", *MARTS):
             con.execute(f"COPY {table} TO '{out / table}.parquet' {PARQUET}")
+        end("parquet")
+    end("duckdb")
+    laps = zip(ended[1:], ended, strict=False)
+    print("  seconds       " + ", ".join(f"{stage} {now - before:.1f}" for (stage, now), (_, before) in laps))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Tables go to standard output, progress and errors to standard error. Everything 
 the command that needs it, so that `--help` is quick.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; what can go wrong ends in a sentence and a status, never in a traceback."""
+    gc.set_threshold(50_000, 20, 100)  # Dagster holds so many objects that to go through them often is costly
     try:
         app()
     except MeetlatError as error:

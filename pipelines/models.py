@@ -93,12 +93,18 @@ class Model:
         return [self.text, [c.text for c in self.columns], self.restricted, self.working]
 
 
-def _upstreams(con: duckdb.DuckDBPyConnection, model: Model) -> list[str]:
-    (tree,) = con.execute("SELECT json_serialize_sql($1)", [model.query]).fetchall()[0]
-    document = json.loads(tree)
-    if document.get("error"):
-        raise MeetlatError(f"{model.path}: {document.get('error_message', 'not one SELECT')}.")
-    return sorted({*_tables(document), *(c.upstream for c in model.checks if c.upstream)})
+_known_to_read: dict[str, frozenset[str]] = {}  # by query: to parse all of them takes a quarter of a second
+
+
+def _read_by(con: duckdb.DuckDBPyConnection, model: Model) -> frozenset[str]:
+    """The tables that the query of a model reads."""
+    if model.query not in _known_to_read:
+        (tree,) = con.execute("SELECT json_serialize_sql($1)", [model.query]).fetchall()[0]
+        document = json.loads(tree)
+        if document.get("error"):
+            raise MeetlatError(f"{model.path}: {document.get('error_message', 'not one SELECT')}.")
+        _known_to_read[model.query] = frozenset(_tables(document))
+    return _known_to_read[model.query]
 
 
 def _tables(node: JSON) -> Iterable[str]:
@@ -132,7 +138,7 @@ def load(folder: Path) -> dict[str, Model]:
         for model in models.values():
             _inherit(model, models, ())
             _verify(model)
-            model.upstreams = _upstreams(con, model)
+            model.upstreams = sorted({*_read_by(con, model), *(c.upstream for c in model.checks if c.upstream)})
     return {name: models[name] for name in _sorted(models)}
 
 
@@ -251,8 +257,9 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
     """
     file = folder / "data.parquet"
     with engine.borrowed(settings, folder.parent, alone=model.per_delivery) as con:
+        for layer in {upstream.split(".")[0] for upstream in inputs}:
+            con.execute(f"CREATE SCHEMA {layer}")
         for upstream, files in inputs.items():
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {upstream.split('.')[0]}")
             listed = ", ".join(quoted(str(f)) for f in files)
             con.execute(f"CREATE VIEW {upstream} AS SELECT * FROM read_parquet([{listed}])")
         estimates.register(con, model.query)
@@ -261,15 +268,15 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
             if _may_be_taken(con, model):
                 assert model.taken is not None
                 link(inputs[model.taken[0]][0], file)
+                ((rows,),) = con.execute(f"SELECT count(*) FROM {model.taken[0]}").fetchall()
             else:
                 casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in model.columns)
                 undeclared = f"* EXCLUDE ({', '.join(c.name for c in model.columns)})"  # none, or the header lacks them
                 order = "" if model.in_order else " ORDER BY " + ", ".join(f"{g} NULLS LAST" for g in model.order)
-                engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}\n){order}", file)
+                rows = engine.write_parquet(con, f"SELECT {casts}, {undeclared} FROM ({model.query}\n){order}", file)
             con.execute(f"CREATE VIEW made AS SELECT * FROM read_parquet({quoted(str(file))})")
             if len(con.execute("DESCRIBE made").fetchall()) > len(model.columns):
                 _agree(con, model)
-            ((rows,),) = con.execute("SELECT count(*) FROM made").fetchall()
         except duckdb.BinderException as error:
             with suppress(duckdb.Error):
                 _agree(con, model)

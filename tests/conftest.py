@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from pipelines import samples
+from pipelines import plan, refresh, release, samples, settings
 from pipelines.samples import klantcontact
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -82,6 +82,16 @@ class Place:
         assert ran.returncode == status, f"exit {ran.returncode}, not {status}\n{ran.stderr}\n{ran.stdout}"
         return ran
 
+    def publish(self, threads: int = 2) -> plan.Build:
+        """What a refresh makes, where it is the figures that are looked at."""
+        here = settings.Settings(
+            raw=self.raw, warehouse=self.warehouse, state=self.state, sql=PROJECT / "sql", threads=threads, memory=None,
+            notify=None, keep=5, keep_days=14,
+        )  # fmt: skip
+        build = refresh_here(here)
+        assert not refresh.troubles(build), refresh.troubles(build)
+        return build
+
     def query(self, sql: str, file: str = "restricted/warehouse.duckdb") -> list[tuple[Any, ...]]:
         """Ask a file of the current release, as a BI tool would."""
         with duckdb.connect(str(self.current / file), read_only=True) as con:
@@ -104,6 +114,18 @@ class Place:
     def copy(self, to: Path) -> "Place":
         shutil.copytree(self.root, to, symlinks=True)
         return Place(to)
+
+
+def refresh_here(here: settings.Settings, full: bool = False) -> plan.Build:
+    """What `meetlat refresh` does, in the process of the test and without the books that Dagster keeps of it."""
+    with refresh.locked(here):
+        refresh.prepare(here)
+        inputs = plan.look(here, full=full)
+        build = plan.Build(inputs, full=full)
+        if full or plan.manifest(here).get("inputs_id") != inputs.release_id:
+            build.published = release.publish(build)
+        refresh.tidy(here)
+    return build
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """A project small enough to be made anew many times: two sources of our own, of a few hundred answers.
 
-It is refreshed in the process of the test, by the same functions and without the books that Dagster keeps of them.
+It is refreshed in the process of the test.
 """
 
 import copy
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from conftest import KEY, PROJECT, Place
+from conftest import KEY, PROJECT, Place, refresh_here
 
-from pipelines import contracts, erasure, models, plan, refresh, release, settings
+from pipelines import contracts, erasure, models, plan, refresh, settings
 
 MESSAGES, PANEL = "messages", "panel"
 AUDIENCE = {MESSAGES: "message_author", PANEL: "employee"}
@@ -113,14 +113,7 @@ class Small:
 
     def refresh(self, full: bool = False) -> plan.Build:
         """What `meetlat refresh` does; gives the build, with the parts that were made anew."""
-        with refresh.locked(self.here):
-            refresh.prepare(self.here)
-            inputs = plan.look(self.here, full=full)
-            build = plan.Build(inputs, full=full)
-            if full or plan.manifest(self.here).get("inputs_id") != inputs.release_id:
-                build.published = release.publish(build)
-            refresh.tidy(self.here)
-        return build
+        return refresh_here(self.here, full)
 
     def erase(self, source: str, ids: Iterable[str]) -> None:
         """Enter persons in the register; the next refresh is without them."""

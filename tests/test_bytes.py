@@ -1,5 +1,6 @@
 """The same inputs give the same bytes: however many threads, in whatever order, however often."""
 
+import pytest
 from conftest import Place, sha256
 
 
@@ -16,6 +17,7 @@ def test_one_thread_or_two_does_not_show(place: Place, built: Place) -> None:
     assert place.parquet() == built.parquet()
 
 
+@pytest.mark.long
 def test_neither_the_order_of_arrival_nor_eight_threads_show(in_two_nights: Place, built: Place) -> None:
     """Nor does the release before, but for public/, where figures stand until enough answers changed.
 

@@ -102,7 +102,7 @@ def place(once: Once) -> Place:
             for number in numbers
         ]
         write_raw(folder / "raw", [*designs, *halves(PLAIN), *halves(SHARED)])
-        Place(folder).refresh()
+        Place(folder).publish()
 
     return Place(once(f"properties-{SEED}", make))
 
@@ -253,10 +253,10 @@ def test_neither_the_order_of_rows_nor_the_cut_into_deliveries_nor_threads_show(
     """Not one byte of any mart. Responses do not repeat across deliveries; respondents do."""
     designs = [base(number) for number in (PLAIN, SHARED, PEOPLE)]
 
-    def marts(name: str, designs: list[Design], threads: str) -> dict[str, str]:
+    def marts(name: str, designs: list[Design], threads: int) -> dict[str, str]:
         place = Place(tmp_path / name)
         write_raw(place.raw, designs)
-        place.refresh(MEETLAT_THREADS=threads)
+        place.publish(threads)
         files = sorted((place.current / "parquet").glob("mart.*.parquet"))
         assert len(files) > 5
         return {file.name: sha256(file) for file in files}
@@ -264,9 +264,9 @@ def test_neither_the_order_of_rows_nor_the_cut_into_deliveries_nor_threads_show(
     def shuffled(design: Design) -> Design:
         return replace(design, rows=random.Random(SEED).sample(design.rows, len(design.rows)))
 
-    one = marts("one", designs, "2")
-    assert marts("shuffled", [shuffled(d) for d in designs], "8") == one
-    assert marts("cut", [replace(shuffled(d), files=3) for d in designs], "1") == one
+    one = marts("one", designs, 2)
+    assert marts("shuffled", [shuffled(d) for d in designs], 8) == one
+    assert marts("cut", [replace(shuffled(d), files=3) for d in designs], 1) == one
 
 
 # --- what must matter in a known way -------------------------------------------------------------

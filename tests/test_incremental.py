@@ -212,13 +212,13 @@ def nights(story: Story, n: int, folder: Path) -> None:
     assert files_that_differ(small.place.current, other.place.current) == [], story.told
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(10))
 def test_nights_give_what_a_build_from_nothing_gives(tmp_path: Path, begun: Path, seed: int) -> None:
     nights(told(tmp_path, begun, seed), 2, tmp_path / "nothing")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(3, 53 if FULL else 6))
+@pytest.mark.parametrize("seed", range(10, 60 if FULL else 13))
 def test_each_night_gives_what_a_build_from_nothing_gives(tmp_path: Path, begun: Path, seed: int) -> None:
     """In every fifth sequence with all models. At the end beside a first release too."""
     story = told(tmp_path, begun, seed, FEW if seed % 5 else None)

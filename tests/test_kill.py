@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -20,7 +21,9 @@ FAILPOINTS = [
     for file in sorted((PROJECT / "pipelines").rglob("*.py"))
     for name in re.findall(r'failpoint\("([a-z-]+)"\)', file.read_text(encoding="utf-8"))
 ]
-SWAPPED = ("swap-after", "retire-before", "retire-after")  # from the swap on the new release is the one that is served
+# From the swap on the new release is the one that is served, and a next refresh finds nothing new.
+SWAPPED = ("swap-after", "retire-before", "retire-after")
+STEPS = ["part", "release", "swap", "retire-before", "retire-after"]  # an erasure is tested apart
 
 
 def kill(place: Place, failpoint: str) -> None:
@@ -77,11 +80,6 @@ def killed_in_turn(place: Place, step: str, before: str | None, after: str) -> N
             assert_served(place, before)
 
 
-# what is after the swap is not come to again, as the next refresh finds nothing new; an erasure is tested apart
-STEPS = ["part", "release", "swap", "retire-before", "retire-after"]
-FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 def test_a_first_build_killed(place: Place, built: Place, step: str) -> None:
@@ -92,7 +90,8 @@ def test_a_first_build_killed(place: Place, built: Place, step: str) -> None:
     assert_whole(place, built)
 
 
-@pytest.mark.parametrize("step", STEPS if FULL else STEPS[:3])
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
 def test_new_deliveries_killed(tmp_path: Path, half_year: Place, in_two_nights: Place, sample: Path, step: str) -> None:
     place = half_year.copy(tmp_path / "place")
     second_half_arrives(place, sample)
@@ -106,9 +105,9 @@ FORKS = multiprocessing.get_context("forkserver")  # processes that have importe
 FORKS.set_forkserver_preload(["small"])
 
 
-def ran(small: Small, seconds: float | None = None) -> int | None:
-    """Refresh in a process of its own, and kill it after so many seconds; gives how it ended."""
-    process = FORKS.Process(target=Small.refresh, args=(small,))
+def ran(small: Small, seconds: float | None = None, failpoint: str = "") -> int | None:
+    """Refresh in a process of its own that is killed after so many seconds or at a failpoint; gives how it ended."""
+    process = FORKS.Process(target=failing, args=(small, failpoint))
     process.start()
     process.join(seconds)
     process.kill()
@@ -116,12 +115,40 @@ def ran(small: Small, seconds: float | None = None) -> int | None:
     return process.exitcode
 
 
-@pytest.mark.parametrize("later", [pytest.param(False, marks=pytest.mark.long), True])
-def test_ten_kills_at_random_moments(tmp_path: Path, later: bool) -> None:
-    """Of a first build or of a later one of a small project. Where one ends before it is killed, all begins again."""
-    random = Random(11 + later)
+def failing(small: Small, failpoint: str) -> None:
+    os.environ["MEETLAT_FAILPOINT"] = failpoint
+    small.refresh()
+
+
+@dataclass
+class Night:
+    """A small project as it stands before a refresh, and where nobody kills that."""
+
+    undisturbed: Small
+    beginning: Path  # its warehouse and state before
+    before: str | None  # the release that is served then
+    seconds: float  # that the refresh took
+
+    @property
+    def after(self) -> str:
+        return self.undisturbed.place.release_id()
+
+    def begin(self, small: Small) -> None:
+        shutil.rmtree(small.place.root, ignore_errors=True)
+        shutil.copytree(self.beginning, small.place.root, symlinks=True)
+
+    def assert_undisturbed(self, small: Small) -> None:
+        """The next refresh gives what it gave where nobody was killed."""
+        assert ran(small) == 0
+        assert_served(small.place, self.after)
+        assert files_that_differ(small.place.current, self.undisturbed.place.current) == []
+        assert leftovers(small.place) == []
+
+
+def night(root: Path, later: bool, random: Random) -> Night:
+    """Of a first build, or of new deliveries and corrections."""
     months = ["2011-01", "2011-02"]
-    undisturbed = Small(tmp_path / "undisturbed", FEW)
+    undisturbed = Small(root / "undisturbed", FEW)
     for source in (MESSAGES, PANEL):
         first = undisturbed.rows(150, months, random)
         undisturbed.deliver(source, "2000", first)
@@ -130,37 +157,58 @@ def test_ten_kills_at_random_moments(tmp_path: Path, later: bool) -> None:
         for source in (MESSAGES, PANEL):
             undisturbed.deliver(source, "3000", [*undisturbed.rows(40, months, random), *first[:5]])
     before = undisturbed.place.release_id() if later else None
-    beginning = tmp_path / "beginning"
+    beginning = root / "beginning"
     beginning.mkdir()
     for folder in (undisturbed.here.warehouse, undisturbed.here.state):
         if folder.exists():
             shutil.copytree(folder, beginning / folder.name, symlinks=True)
     began = time.monotonic()
     assert ran(undisturbed) == 0
-    took = time.monotonic() - began
-    after = undisturbed.place.release_id()
+    return Night(undisturbed, beginning, before, time.monotonic() - began)
 
-    small = Small.beside(undisturbed, tmp_path / "killed")
+
+def test_killed_at_every_failpoint(tmp_path: Path) -> None:
+    made = night(tmp_path, True, Random(10))
+    small = Small.beside(made.undisturbed, tmp_path / "killed")
+    made.begin(small)
+    until_swap = [f for step in ("part", "release", "swap-before") for f in FAILPOINTS if f.startswith(step)]
+    for failpoint in until_swap:  # each goes on from what the one killed before it left behind
+        assert ran(small, failpoint=failpoint) == -signal.SIGKILL, failpoint
+        assert_served(small.place, str(made.before))
+    made.beginning = tmp_path / "nearly"
+    shutil.copytree(small.place.root, made.beginning, symlinks=True)
+    made.assert_undisturbed(small)
+    for failpoint in SWAPPED:
+        made.begin(small)
+        assert ran(small, failpoint=failpoint) == -signal.SIGKILL, failpoint
+        assert_served(small.place, made.after)
+        made.assert_undisturbed(small)
+    assert {*until_swap, *SWAPPED} == {f for f in FAILPOINTS if not f.startswith("reissue")}
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_ten_kills_at_random_moments(tmp_path: Path, later: bool) -> None:
+    """Of a first build or of a later one of a small project. Where one ends before it is killed, all begins again."""
+    random = Random(11 + later)
+    made = night(tmp_path, later, random)
+    small = Small.beside(made.undisturbed, tmp_path / "killed")
     ended: int | None = 0
     killed = 0
     while killed < 10:
         if ended == 0:
-            shutil.rmtree(small.place.root, ignore_errors=True)
-            shutil.copytree(beginning, small.place.root, symlinks=True)
-        ended = ran(small, random.uniform(0, took))
+            made.begin(small)
+        ended = ran(small, random.uniform(0, made.seconds))
         assert ended in (0, -signal.SIGKILL)
         killed += ended != 0
         if small.place.current.is_symlink():
-            assert small.place.release_id() in (before, after)
+            assert small.place.release_id() in (made.before, made.after)
             assert_served(small.place, small.place.release_id())
         else:
-            assert before is None
-    assert ran(small) == 0
-    assert_served(small.place, after)
-    assert files_that_differ(small.place.current, undisturbed.place.current) == []
-    assert leftovers(small.place) == []
+            assert made.before is None
+    made.assert_undisturbed(small)
 
 
+FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
 CHAINS, KILLS = (60 if FULL else 4), 5
 
 

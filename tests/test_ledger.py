@@ -51,7 +51,7 @@ def shipped(once: Once, default_sample: Path) -> Place:
         place = new_place(folder, PROJECT / "raw")
         shutil.rmtree(place.raw / ".ledger", ignore_errors=True)
         shutil.copytree(default_sample / ".ledger", place.raw / ".ledger")
-        place.refresh()
+        place.publish()
 
     return Place(once("shipped", make))
 

@@ -1,7 +1,8 @@
 """A first refresh of the customers' exports, beside programs that make the same figures from the same files.
 
 meetlat   `meetlat refresh`, from nothing to a published release
-engine    one script of SQL on the bare engine
+engine    one script of SQL on the bare engine: three marts
+models    every query of `sql/` on the bare engine, and nothing around them
 dbt, pandas, polars, spark
 
 What each of them makes, and what it leaves out, stands at its top in `baselines/`. Every command is measured from
@@ -31,6 +32,7 @@ KEY = "0f" * 32
 NAMES = {
     "meetlat": "Meetlat, first refresh",
     "engine": "bare engine: one script of SQL",
+    "models": "bare engine: every table, by the same SQL",
     "dbt": "dbt-core with dbt-duckdb",
     "pandas": "pandas",
     "polars": "polars",
@@ -38,6 +40,7 @@ NAMES = {
 }
 PROGRAMS = {
     "engine": "bare_engine",
+    "models": "bare_models",
     "dbt": "with_dbt",
     "pandas": "with_pandas",
     "polars": "with_polars",

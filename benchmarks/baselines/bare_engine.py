@@ -231,31 +231,48 @@ FROM valued LEFT JOIN t_quantile USING (df)
 """
 
 
+class Stages:
+    """Seconds on the clock by stage; each lasts from the end of the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = time.perf_counter()
+
+    def end(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.last
+        self.last = now
+
+    def tell(self) -> None:
+        print("  seconds       " + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items()))
+
+
+def begin(con: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """The prefixes of pseudonyms, and the macros that read a cell."""
+    con.execute("SET enable_progress_bar = false")
+    for kind in ("response", "respondent"):
+        prefix = hashlib.sha256(key + f"|Meetlat sample data|{SOURCE}|{kind}".encode()).hexdigest() + "|"
+        con.execute(f"SET VARIABLE {kind} = '{prefix}'")
+    con.execute(MACROS)
+
+
 def run(raw: Path, reference: Path, out: Path, key: bytes) -> None:
     files = sorted(map(str, (raw / SOURCE).glob("*.csv")))
-    ended = [("", time.perf_counter())]  # stages
-
-    def end(stage: str) -> None:
-        ended.append((stage, time.perf_counter()))
-
+    stages = Stages()
     with duckdb.connect(str(out / "warehouse.duckdb")) as con:
-        con.execute("SET enable_progress_bar = false")
-        for kind in ("response", "respondent"):
-            prefix = hashlib.sha256(key + f"|Meetlat sample data|{SOURCE}|{kind}".encode()).hexdigest() + "|"
-            con.execute(f"SET VARIABLE {kind} = '{prefix}'")
-        con.execute(MACROS)
+        begin(con, key)
         con.execute(RESPONSES, {"files": files})
         con.execute(NEWEST)
         con.execute(ANSWERS)
-        end("answers")
+        stages.end("answers")
         con.execute(CUBE)
-        end("cube")
+        stages.end("cube")
         con.execute(PERIODS)
         organisations, sectors = str(reference / "organisations.csv"), str(reference / "sectors.csv")
         con.execute(SECTORS, {"organisations": organisations, "sectors": sectors})
         con.execute(PARTS)
         con.execute(SURPLUS)
-        end("people")
+        stages.end("people")
         df = list(range(1, con.execute("SELECT count(DISTINCT organisation_code) + 1 FROM cube").fetchall()[0][0]))
         con.execute(
             "CREATE TEMP TABLE t_quantile AS SELECT unnest($1) AS df, unnest($2) AS q", [df, list(t.ppf(0.975, df))]
@@ -263,13 +280,12 @@ def run(raw: Path, reference: Path, out: Path, key: bytes) -> None:
         con.execute(ESTIMATES)
         for mart, which in MARTS.items():
             con.execute(f"CREATE TABLE {mart} AS FROM estimate WHERE {which} ORDER BY ALL")
-        end("marts")
+        stages.end("marts")
         for table in ("answer", "cube", *MARTS):
             con.execute(f"COPY {table} TO '{out / table}.parquet' {PARQUET}")
-        end("parquet")
-    end("duckdb")
-    laps = zip(ended[1:], ended, strict=False)
-    print("  seconds       " + ", ".join(f"{stage} {now - before:.1f}" for (stage, now), (_, before) in laps))
+        stages.end("parquet")
+    stages.end("duckdb")
+    stages.tell()
 
 
 if __name__ == "__main__":

@@ -22,57 +22,65 @@
 
 WITH variable AS (
     SELECT
-        driver_set_code, audience_code, is_of_respondents, measure_code, channel_code,
-        row_number() OVER in_set AS place, count(*) OVER in_set AS n_variables,
-        string_agg(variable_code, ',') OVER in_set AS variables
+        driver_set_code, audience_code, sampling_unit = 'respondent' AS is_of_respondents, measure_code, channel_code,
+        measure_code || '/' || channel_code AS variable_code
     FROM (
-        SELECT
-            driver_set_code, audience_code, sampling_unit = 'respondent' AS is_of_respondents, measure_code, channel_code,
-            measure_code || '/' || channel_code AS variable_code
-        FROM (
-            SELECT driver_set_code, monitor_code, audience_code, outcome_measure AS measure_code, outcome_channel AS channel_code
-            FROM reference.drivers
-            UNION
-            SELECT driver_set_code, monitor_code, audience_code, driver_measure, driver_channel FROM reference.drivers
-        )
-        JOIN reference.sources USING (monitor_code, audience_code)
+        SELECT driver_set_code, monitor_code, audience_code, outcome_measure AS measure_code, outcome_channel AS channel_code
+        FROM reference.drivers
+        UNION
+        SELECT driver_set_code, monitor_code, audience_code, driver_measure, driver_channel FROM reference.drivers
     )
-    WINDOW in_set AS (
-        PARTITION BY driver_set_code ORDER BY variable_code ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    )
+    JOIN reference.sources USING (monitor_code, audience_code)
 ),
--- answers as numbers that tell their variable too, in the order in which they come: sorted when they are fewer.
--- All rows of a response are alike in what is taken of the first
+-- every variable once, with a number; those of a set come in the same order
+asked AS (
+    SELECT audience_code, measure_code, channel_code, variable_code, row_number() OVER (ORDER BY audience_code, variable_code) AS number
+    FROM (SELECT DISTINCT audience_code, measure_code, channel_code, variable_code FROM variable)
+),
+driver_set AS (
+    SELECT
+        driver_set_code, audience_code, is_of_respondents,
+        list(number ORDER BY number) AS numbers, string_agg(variable_code, ',' ORDER BY number) AS variables
+    FROM variable
+    JOIN asked USING (audience_code, measure_code, channel_code, variable_code)
+    GROUP BY ALL
+),
+-- answers as numbers that tell their variable too. All rows of a response are alike in what is taken of the first
 response AS (
     SELECT
-        v.driver_set_code, a.row_number, any_value(v.n_variables) AS n_variables, first(a.wave_code) AS wave_code,
-        date_trunc('month', first(a.answered_on)) AS month, first(a.organisation_code) AS organisation_code,
-        first(a.sector_code) AS sector_code, first(a.respondent_id) AS respondent_id, first(a.weight) AS weight,
-        list((v.place << 32) + (a.value::BIGINT + 2147483648)) AS placed
+        a.row_number, first(a.wave_code) AS wave_code, date_trunc('month', first(a.answered_on)) AS month,
+        first(a.organisation_code) AS organisation_code, first(a.sector_code) AS sector_code,
+        first(a.audience_code) AS audience_code, first(a.respondent_id) AS respondent_id, first(a.weight) AS weight,
+        list((v.number << 32) + (a.value::BIGINT + 2147483648)) AS given
     FROM core.fct_answer AS a
-    JOIN variable AS v
+    JOIN asked AS v
         ON v.audience_code = a.audience_code AND v.measure_code = a.measure_code AND v.channel_code IN (a.channel_code, 'all')
     WHERE a.value IS NOT NULL
-    GROUP BY v.driver_set_code, a.row_number
-    HAVING count(*) = any_value(v.n_variables)
+    GROUP BY a.row_number
 ),
+-- sorted, and sought for each set, when they are fewer
 counted AS (
     SELECT
-        driver_set_code, n_variables, wave_code, month, organisation_code, sector_code,
+        wave_code, month, organisation_code, sector_code, audience_code,
         CASE WHEN respondent_id IN (SELECT respondent_id FROM staged.repeat_respondent) THEN respondent_id END AS respondent_id,
-        weight, placed, count(*) AS n
+        weight, given, count(*) AS n
     FROM response
     GROUP BY ALL
+),
+in_set AS (
+    SELECT
+        * EXCLUDE (given), list_sort([g FOR g IN given IF list_contains(numbers, g >> 32)]) AS placed
+    FROM counted
+    JOIN driver_set USING (audience_code)
 ),
 delivery AS (
     SELECT source_code, delivery_id FROM core.fct_answer LIMIT 1
 )
 SELECT
     source_code, delivery_id, driver_set_code, wave_code, coalesce(strftime(month, '%Y-%m'), wave_code) AS time_cell_code,
-    organisation_code, sector_code, v.audience_code, respondent_id, v.is_of_respondents, v.variables,
-    array_to_string([(p & 4294967295) - 2147483648 FOR p IN list_sort(placed)], ',') AS answers, weight, sum(n) AS n
-FROM counted
-JOIN (SELECT DISTINCT driver_set_code, audience_code, is_of_respondents, variables FROM variable) AS v USING (driver_set_code)
+    organisation_code, sector_code, audience_code, respondent_id, is_of_respondents, variables,
+    array_to_string([(p & 4294967295) - 2147483648 FOR p IN placed], ',') AS answers, weight, sum(n) AS n
+FROM in_set
 CROSS JOIN delivery
-WHERE [p >> 32 FOR p IN list_sort(placed)] = range(1, n_variables + 1)
+WHERE [p >> 32 FOR p IN placed] = numbers
 GROUP BY ALL

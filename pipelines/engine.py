@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -26,6 +26,7 @@ Out = TypeVar("Out")
 
 
 _kept: dict[Any, duckdb.DuckDBPyConnection] = {}
+_borrowers: Counter[Any] = Counter()
 _numbers = itertools.count(1)
 _keeping = threading.Lock()
 
@@ -43,15 +44,16 @@ def connect(settings: Settings, spill: Path, alone: bool = False, most: int | No
 def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in an engine that this process keeps: to open an engine takes as long as a small table.
 
-    Those who borrow at the same time share the memory. `spill` is a folder that all parts have in common.
+    Those who borrow at the same time share the memory, and the cores: whoever waits for a query works at it too, so
+    there is one thread less for each of them. `spill` is a folder that all parts have in common.
     """
-    threads = 1 if alone else max(1, workers(settings) - 1)  # whoever waits for a query works at it too
-    key = (threads, settings.memory, spill)
+    key = (alone, settings.threads, settings.memory, spill)
     with _keeping:
         if key not in _kept:
-            _kept[key] = _opened(settings, spill, threads, 1)
+            _kept[key] = _opened(settings, spill, 1, 1)
         name = f"borrowed_{next(_numbers)}"
         con = _kept[key].cursor()
+        _lend(settings, key, 1)
     con.execute(f"ATTACH ':memory:' AS {name}")
     try:
         con.execute(f"USE {name}")
@@ -61,6 +63,16 @@ def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[d
         con.execute("USE memory")
         con.execute(f"DETACH {name}")
         con.close()
+        with _keeping:
+            _lend(settings, key, -1)
+
+
+def _lend(settings: Settings, key: tuple[Any, ...], more: int) -> None:
+    """Count who borrows an engine, and give it the threads that they leave."""
+    _borrowers[key] += more
+    if not key[0]:
+        threads = max(1, workers(settings) + 1 - max(1, _borrowers[key]))
+        _kept[key].execute(f"SET threads = {threads}")
 
 
 def _opened(

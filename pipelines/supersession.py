@@ -64,7 +64,20 @@ def supersede(
 
 def _find(con: duckdb.DuckDBPyConnection, mode: str) -> None:
     """Make both lists of all deliveries."""
-    con.execute("CREATE TEMP TABLE read AS FROM response")
+    if mode == "snapshot":
+        con.execute("CREATE TEMP TABLE read AS FROM response")
+    else:
+        # a response and a respondent of which there is one row are in no list; a number is counted faster than a text
+        con.execute(
+            "CREATE TEMP TABLE hashed AS "
+            "SELECT hash(response_id) AS response, hash(respondent_id) AS respondent FROM response"
+        )
+        con.execute(
+            "CREATE TEMP TABLE read AS FROM response "
+            "WHERE hash(response_id) IN (SELECT response FROM hashed GROUP BY response HAVING count(*) > 1) "
+            "OR hash(respondent_id) IN (SELECT respondent FROM hashed GROUP BY respondent HAVING count(*) > 1)"
+        )
+        con.execute("DROP TABLE hashed")
     newest = (
         "SELECT response_id, (SELECT max(place) FROM read) AS newest FROM read GROUP BY response_id"
         if mode == "snapshot"

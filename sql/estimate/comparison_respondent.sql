@@ -21,6 +21,10 @@ WITH person AS (
     SELECT source_code, respondent_id, row_number() OVER () AS person
     FROM (SELECT DISTINCT source_code, respondent_id FROM cube.repeat_answer)
 ),
+organisation AS (
+    SELECT organisation_code, row_number() OVER () AS organisation
+    FROM (SELECT DISTINCT coalesce(organisation_code, '') AS organisation_code FROM cube.repeat_answer)
+),
 answer AS (
     SELECT
         source.monitor_code, a.audience_code, a.measure_code, a.channel_code,
@@ -30,7 +34,7 @@ answer AS (
             WHEN a.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        person.person, coalesce(a.organisation_code, '') AS organisation_code, a.n * a.weight::HUGEINT AS w,
+        person.person, person.person << 32 | organisation.organisation AS unit, a.n * a.weight::HUGEINT AS w,
         CASE measure.statistic
             WHEN 'nps' THEN CASE WHEN a.value >= 9 THEN 100 WHEN a.value >= 7 THEN 0 ELSE -100 END
             WHEN 'share' THEN 100 * a.value
@@ -38,29 +42,25 @@ answer AS (
         END AS y
     FROM cube.repeat_answer AS a
     JOIN person USING (source_code, respondent_id)
+    JOIN organisation ON organisation.organisation_code = coalesce(a.organisation_code, '')
     JOIN core.dim_source AS source USING (source_code)
     JOIN core.dim_measure AS measure USING (measure_code)
     LEFT JOIN estimate.organisation_sector AS at_the_time
         ON at_the_time.organisation_code = a.organisation_code AND at_the_time.time_cell_code = a.time_cell_code
 ),
--- sorts of answers, as numbers; two sorts never share an answer, and neither do A and B
+-- sorts of answers, as numbers; two sorts never share an answer, and neither do A and B, which are of one series
 sort AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS sort
+    SELECT *, row_number() OVER () AS sort, dense_rank() OVER (ORDER BY monitor_code, audience_code, measure_code) AS series
     FROM (
         SELECT DISTINCT monitor_code, audience_code, measure_code, channel_code, sector_code, wave_code, time_cell_code
         FROM answer
     )
 ),
 holding AS MATERIALIZED (
-    SELECT *, dense_rank() OVER (ORDER BY person, organisation_code) AS unit
-    FROM (
-        SELECT
-            person, sort, monitor_code, audience_code, measure_code, organisation_code,
-            sum(w)::HUGEINT AS w, sum(w * y)::HUGEINT AS t
-        FROM answer
-        JOIN sort USING (monitor_code, audience_code, measure_code, channel_code, sector_code, wave_code, time_cell_code)
-        GROUP BY ALL
-    )
+    SELECT person, unit, series, sort, sum(w)::HUGEINT AS w, sum(w * y)::HUGEINT AS t
+    FROM answer
+    JOIN sort USING (monitor_code, audience_code, measure_code, channel_code, sector_code, wave_code, time_cell_code)
+    GROUP BY ALL
 ),
 shared AS MATERIALIZED (
     -- one row per organisation that a respondent holds in both, and one for all that differ
@@ -68,7 +68,7 @@ shared AS MATERIALIZED (
         x.sort, y.sort AS other, person, CASE WHEN x.unit = y.unit THEN x.unit END AS unit,
         sum(x.w * y.w) AS ww, sum(x.w * y.t) AS wt, sum(x.t * y.w) AS tw, sum(x.t * y.t) AS tt
     FROM holding AS x
-    JOIN holding AS y USING (person, monitor_code, audience_code, measure_code)
+    JOIN holding AS y USING (person, series)
     WHERE y.sort <> x.sort
     GROUP BY ALL
 ),

@@ -31,8 +31,8 @@ BASELINES = PROJECT / "benchmarks" / "baselines"
 KEY = "0f" * 32
 NAMES = {
     "meetlat": "Meetlat, first refresh",
-    "engine": "bare engine: one script of SQL",
-    "models": "bare engine: every table, by the same SQL",
+    "engine": "bare engine: three marts, by a script of SQL",
+    "models": "bare engine: every table, by the same queries",
     "dbt": "dbt-core with dbt-duckdb",
     "pandas": "pandas",
     "polars": "polars",

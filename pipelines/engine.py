@@ -10,10 +10,11 @@ import json
 import os
 import threading
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +26,29 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-_kept: dict[Any, duckdb.DuckDBPyConnection] = {}
-_borrowers: Counter[Any] = Counter()
+WORTHWHILE = 8 << 20  # bytes read, from which on a second thread is worth its while
+
+
+@dataclass
+class _Kept:
+    """An engine, to how many it is lent, how many of them have much to read, and the threads that it has."""
+
+    con: duckdb.DuckDBPyConnection
+    borrowers: int = 0
+    large: int = 0
+    threads: int = 1
+
+    def lend(self, more: int, is_large: bool, cores: int) -> None:
+        """Count one borrower more or less. Cores that nobody borrows for help those who have much to read."""
+        before = self.threads
+        self.borrowers += more
+        self.large += more * is_large
+        self.threads = max(1, cores + 1 - self.borrowers) if self.large else 1
+        if self.threads != before:
+            self.con.execute(f"SET threads = {self.threads}")
+
+
+_kept: dict[Any, _Kept] = {}
 _numbers = itertools.count(1)
 _keeping = threading.Lock()
 
@@ -41,19 +63,22 @@ def connect(settings: Settings, spill: Path, alone: bool = False, most: int | No
 
 
 @contextmanager
-def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def borrowed(
+    settings: Settings, spill: Path, alone: bool = False, size: int = 0
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in an engine that this process keeps: to open an engine takes as long as a small table.
 
-    Those who borrow at the same time share the memory, and the cores: whoever waits for a query works at it too, so
-    there is one thread less for each of them. `spill` is a folder that all parts have in common.
+    Those who borrow at the same time share the memory, and the cores: whoever waits for a query works at it too.
+    `size`: the bytes that will be read. `spill` is a folder that all parts have in common.
     """
-    key = (alone, settings.threads, settings.memory, spill)
+    key, cores, is_large = (alone, settings.threads, settings.memory, spill), workers(settings), size >= WORTHWHILE
     with _keeping:
         if key not in _kept:
-            _kept[key] = _opened(settings, spill, 1, 1)
+            _kept[key] = _Kept(_opened(settings, spill, 1, 1))
+        kept = _kept[key]
         name = f"borrowed_{next(_numbers)}"
-        con = _kept[key].cursor()
-        _lend(settings, key, 1)
+        con = kept.con.cursor()
+        kept.lend(1, is_large and not alone, cores)
     con.execute(f"ATTACH ':memory:' AS {name}")
     try:
         con.execute(f"USE {name}")
@@ -64,15 +89,7 @@ def borrowed(settings: Settings, spill: Path, alone: bool = False) -> Iterator[d
         con.execute(f"DETACH {name}")
         con.close()
         with _keeping:
-            _lend(settings, key, -1)
-
-
-def _lend(settings: Settings, key: tuple[Any, ...], more: int) -> None:
-    """Count who borrows an engine, and give it the threads that they leave."""
-    _borrowers[key] += more
-    if not key[0]:
-        threads = max(1, workers(settings) + 1 - max(1, _borrowers[key]))
-        _kept[key].execute(f"SET threads = {threads}")
+            kept.lend(-1, is_large and not alone, cores)
 
 
 def _opened(

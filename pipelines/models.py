@@ -256,7 +256,8 @@ def run(settings: Settings, model: Model, inputs: Mapping[str, list[Path]], fold
     Gives the number of rows and the outcome of every check. Raises CheckFailed if one fails.
     """
     file = folder / "data.parquet"
-    with engine.borrowed(settings, folder.parent, alone=model.per_delivery) as con:
+    size = sum(f.stat().st_size for files in inputs.values() for f in files)
+    with engine.borrowed(settings, folder.parent, model.per_delivery, size) as con:
         for layer in {upstream.split(".")[0] for upstream in inputs}:
             con.execute(f"CREATE SCHEMA {layer}")
         for upstream, files in inputs.items():

@@ -71,14 +71,15 @@ def borrowed(
     Those who borrow at the same time share the memory, and the cores: whoever waits for a query works at it too.
     `size`: the bytes that will be read. `spill` is a folder that all parts have in common.
     """
-    key, cores, is_large = (alone, settings.threads, settings.memory, spill), workers(settings), size >= WORTHWHILE
+    key, cores = (alone, settings.threads, settings.memory, spill), workers(settings)
+    is_large = size >= WORTHWHILE and not alone
     with _keeping:
         if key not in _kept:
             _kept[key] = _Kept(_opened(settings, spill, 1, 1))
         kept = _kept[key]
         name = f"borrowed_{next(_numbers)}"
         con = kept.con.cursor()
-        kept.lend(1, is_large and not alone, cores)
+        kept.lend(1, is_large, cores)
     con.execute(f"ATTACH ':memory:' AS {name}")
     try:
         con.execute(f"USE {name}")
@@ -89,7 +90,7 @@ def borrowed(
         con.execute(f"DETACH {name}")
         con.close()
         with _keeping:
-            kept.lend(-1, is_large and not alone, cores)
+            kept.lend(-1, is_large, cores)
 
 
 def _opened(

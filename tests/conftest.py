@@ -82,15 +82,14 @@ class Place:
         assert ran.returncode == status, f"exit {ran.returncode}, not {status}\n{ran.stderr}\n{ran.stdout}"
         return ran
 
-    def publish(self, threads: int = 2) -> plan.Build:
-        """What a refresh makes, where it is the figures that are looked at."""
+    def refresh_here(self, threads: int = 2) -> None:
+        """Refresh in the process of the test, where it is the figures that are looked at and not the command."""
         here = settings.Settings(
             raw=self.raw, warehouse=self.warehouse, state=self.state, sql=PROJECT / "sql", threads=threads, memory=None,
             notify=None, keep=5, keep_days=14,
         )  # fmt: skip
         build = refresh_here(here)
         assert not refresh.troubles(build), refresh.troubles(build)
-        return build
 
     def query(self, sql: str, file: str = "restricted/warehouse.duckdb") -> list[tuple[Any, ...]]:
         """Ask a file of the current release, as a BI tool would."""

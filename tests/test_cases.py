@@ -76,7 +76,7 @@ def place(once: Once) -> Place:
 
     def make(folder: Path) -> None:
         write_raw(folder / "raw", [*map(stored, NAMES), *case1()])
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("cases", make))
 

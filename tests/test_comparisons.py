@@ -168,7 +168,7 @@ def place(once: Once) -> Place:
 
     def make(folder: Path) -> None:
         write_four(folder / "raw", stored_rows())
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("comparisons", make))
 
@@ -241,7 +241,7 @@ def test_r_says_the_same_of_rows_drawn_anew(tmp_path: Path, seed: int) -> None:
     write_csv(tmp_path / "grades.csv", rows)
     command = ["Rscript", str(CASES / "comparison.R"), str(tmp_path / "grades.csv"), str(tmp_path / "expected.json")]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
-    place.publish()
+    place.refresh_here()
     tested = agree(place, json.loads((tmp_path / "expected.json").read_text()))
     assert min(tested.values()) > 50, tested
 
@@ -383,7 +383,7 @@ def broken(once: Once) -> Place:
         # the second wave comes by an export of its own
         write_source(raw, "source", [r for r in rows if r["wave"] == 1], steady_contract("source"))
         write_source(raw, "source_new", [r for r in rows if r["wave"] == 2], steady_contract("source"))
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("broken", make))
 
@@ -440,7 +440,7 @@ def test_order_of_rows_and_threads_change_no_byte(tmp_path: Path, place: Place) 
     random.Random(5).shuffle(rows)
     shuffled = Place(tmp_path)
     write_four(shuffled.raw, rows)
-    shuffled.publish(threads=1)
+    shuffled.refresh_here(threads=1)
     before, after = place.parquet(), shuffled.parquet()
     names = [f"parquet/mart.{name}.parquet" for name in COMPARED]
     assert [after[name] for name in names] == [before[name] for name in names]

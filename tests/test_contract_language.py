@@ -99,7 +99,7 @@ def refreshed(once: Once) -> Place:
     """The same with its release. Only to look at."""
 
     def make(folder: Path) -> None:
-        deliver(folder).publish()
+        deliver(folder).refresh_here()
 
     return Place(once("survey", make))
 
@@ -153,11 +153,11 @@ def test_past_its_retention_a_source_keeps_its_marts_only(survey: Place) -> None
     def files_of_the_source() -> list[Path]:
         return list((survey.current / "restricted" / "parquet").glob("*/survey/*.parquet"))
 
-    survey.publish()
+    survey.refresh_here()
     assert files_of_the_source()
     before = survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL")
     write(survey, CONTRACT | {"retain_until": "2021-01-01"})
-    survey.publish()
+    survey.refresh_here()
     assert survey.query("SELECT * FROM mart.satisfaction ORDER BY ALL") == before
     of_one = survey.query(  # every table with a row per respondent, response or refused value
         "SELECT DISTINCT table_schema || '.' || table_name FROM information_schema.columns "

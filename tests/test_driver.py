@@ -175,7 +175,7 @@ def place(once: Once) -> Place:
 
     def make(folder: Path) -> None:
         write_designs(folder / "raw", case_rows())
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("driver", make))
 
@@ -221,7 +221,7 @@ def test_random_designs_as_r_has_them(tmp_path: Path) -> None:
             row | {k: f"{year}{row[k]}" for k in ("response", "respondent")} | {"day": f"{year}-03-01"} for row in ours
         ]
     write_designs(place.raw, rows, day={"role": "date", "format": "iso"})
-    place.publish()
+    place.refresh_here()
     for year in years:
         command = ["Rscript", str(CASES / "driver.R"), str(tmp_path / f"{year}.csv")]
         expected = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -324,7 +324,7 @@ def test_refusals(tmp_path: Path) -> None:
         for driver in ("satisfaction", "complaint_handling")[: 1 + (name == "collinear")]:
             sets.append((name, name, "customer", "recommendation", "not_applicable", driver, "not_applicable"))
     write_reference(place.raw, list(cases), {f"o{i:02}": "gov" for i in range(29)}, sets)
-    place.publish()
+    place.refresh_here()
     for name in cases:
         for row in found(place, name).values():
             known = [
@@ -380,7 +380,7 @@ def test_channel_all_is_the_channel_rated(tmp_path: Path) -> None:
     sets = [(name, name, "customer", *outcome, "channel_rating", "all") for name in ("rows", "grid")]
     sets += [("phone", "rows", "customer", *outcome, "channel_rating", "phone")]
     write_reference(place.raw, ["rows", "grid"], {f"o{i:02}": "gov" for i in range(12)}, sets)
-    place.publish()
+    place.refresh_here()
 
     def r(chosen: Rows) -> float:
         return float(np.corrcoef([int(row["grade"]) for row in chosen], [int(row["y"]) for row in chosen])[0, 1])
@@ -406,7 +406,7 @@ def test_split_deliveries_and_threads_change_no_byte(place: Place, tmp_path: Pat
     (other.state).mkdir(mode=0o700)
     (other.state / "key").write_bytes((place.state / "key").read_bytes())
     (other.state / "key").chmod(0o600)
-    other.publish(threads=1)
+    other.refresh_here(threads=1)
     split = other.parquet()
     names = [name for name in whole if "driver" in name or "cross_product" in name]
     assert len(names) >= 2
@@ -428,7 +428,7 @@ def test_another_set_restages_nothing(place: Place, tmp_path: Path) -> None:
         list_of_sets.read_text()
         + "phone_only,organisation,customer,recommendation,not_applicable,channel_rating,phone\n"
     )
-    mine.publish()
+    mine.refresh_here()
     assert (parts("staged.*/*"), parts("cube.delivery_counts/*")) == (staged, counted)
     assert parts("cube.complete_answer/*") > summed
     row = found(mine, "phone_only")["channel_rating", "phone"]
@@ -437,7 +437,7 @@ def test_another_set_restages_nothing(place: Place, tmp_path: Path) -> None:
     summed = parts("cube.complete_answer/*")
     path = mine.raw / "shared" / "contract.yml"
     path.write_text(path.read_text().replace("Drivers, shared", "Drivers, shared by buyers"))
-    mine.publish()
+    mine.refresh_here()
     assert len(parts("cube.complete_answer/*") - summed) == 1
 
 

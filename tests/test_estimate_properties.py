@@ -102,7 +102,7 @@ def place(once: Once) -> Place:
             for number in numbers
         ]
         write_raw(folder / "raw", [*designs, *halves(PLAIN), *halves(SHARED)])
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once(f"properties-{SEED}", make))
 
@@ -256,7 +256,7 @@ def test_neither_the_order_of_rows_nor_the_cut_into_deliveries_nor_threads_show(
     def marts(name: str, designs: list[Design], threads: int) -> dict[str, str]:
         place = Place(tmp_path / name)
         write_raw(place.raw, designs)
-        place.publish(threads)
+        place.refresh_here(threads)
         files = sorted((place.current / "parquet").glob("mart.*.parquet"))
         assert len(files) > 5
         return {file.name: sha256(file) for file in files}

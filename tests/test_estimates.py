@@ -121,7 +121,7 @@ def place(once: Once) -> Place:
         write_source(raw, "respondents", rows, unit="respondent")
         write_source(raw, "twice", twice(rows))
         write_source(raw, "heavier", heavier(rows))
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("case1", make))
 

@@ -45,7 +45,6 @@ def test_a_vanished_delivery_stops_its_source(published: Place) -> None:
     assert published.release_id() == before
 
 
-@pytest.mark.long
 def test_the_way_of_a_vanished_delivery(published: Place, built: Place) -> None:
     """Stale beside something new, back again, gone again, accepted, kept at the gate, accepted again."""
     set_aside(published)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -23,7 +23,7 @@ FAILPOINTS = [
 ]
 # From the swap on the new release is the one that is served, and a next refresh finds nothing new.
 SWAPPED = ("swap-after", "retire-before", "retire-after")
-STEPS = ["part", "release", "swap", "retire-before", "retire-after"]  # an erasure is tested apart
+STEPS = ["part", "release", "swap", "retire-before", "retire-after"]  # those of an erasure are tested apart
 
 
 def kill(place: Place, failpoint: str) -> None:
@@ -107,7 +107,7 @@ FORKS.set_forkserver_preload(["small"])
 
 def ran(small: Small, seconds: float | None = None, failpoint: str = "") -> int | None:
     """Refresh in a process of its own that is killed after so many seconds or at a failpoint; gives how it ended."""
-    process = FORKS.Process(target=failing, args=(small, failpoint))
+    process = FORKS.Process(target=refresh_until, args=(small, failpoint))
     process.start()
     process.join(seconds)
     process.kill()
@@ -115,7 +115,8 @@ def ran(small: Small, seconds: float | None = None, failpoint: str = "") -> int 
     return process.exitcode
 
 
-def failing(small: Small, failpoint: str) -> None:
+def refresh_until(small: Small, failpoint: str) -> None:
+    """Refresh, and die at a failpoint; of none if it is empty."""
     os.environ["MEETLAT_FAILPOINT"] = failpoint
     small.refresh()
 
@@ -175,15 +176,26 @@ def test_killed_at_every_failpoint(tmp_path: Path) -> None:
     for failpoint in until_swap:  # each goes on from what the one killed before it left behind
         assert ran(small, failpoint=failpoint) == -signal.SIGKILL, failpoint
         assert_served(small.place, str(made.before))
-    made.beginning = tmp_path / "nearly"
-    shutil.copytree(small.place.root, made.beginning, symlinks=True)
+    nearly = replace(made, beginning=tmp_path / "nearly")
+    shutil.copytree(small.place.root, nearly.beginning, symlinks=True)
     made.assert_undisturbed(small)
     for failpoint in SWAPPED:
-        made.begin(small)
+        nearly.begin(small)
         assert ran(small, failpoint=failpoint) == -signal.SIGKILL, failpoint
         assert_served(small.place, made.after)
         made.assert_undisturbed(small)
-    assert {*until_swap, *SWAPPED} == {f for f in FAILPOINTS if not f.startswith("reissue")}
+    small.erase(MESSAGES, ["p1"])  # once it is published without the person, two earlier releases are reissued
+    reissued = [f for f in FAILPOINTS if f.startswith("reissue")]
+    for failpoint in reissued:
+        assert ran(small, failpoint=failpoint) == -signal.SIGKILL, failpoint
+        erased = small.place.release_id()
+        assert_served(small.place, erased)
+        assert erased not in (made.before, made.after)
+    assert ran(small) == 0 and small.place.release_id() == erased
+    assert leftovers(small.place) == []
+    with_respondents = small.here.warehouse.glob("releases/*/restricted/warehouse.duckdb")
+    assert [file.parents[1].name for file in with_respondents] == [erased]
+    assert {*until_swap, *SWAPPED, *reissued} == set(FAILPOINTS)
 
 
 @pytest.mark.parametrize("later", [False, True])

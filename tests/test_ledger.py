@@ -51,7 +51,7 @@ def shipped(once: Once, default_sample: Path) -> Place:
         place = new_place(folder, PROJECT / "raw")
         shutil.rmtree(place.raw / ".ledger", ignore_errors=True)
         shutil.copytree(default_sample / ".ledger", place.raw / ".ledger")
-        place.publish()
+        place.refresh_here()
 
     return Place(once("shipped", make))
 

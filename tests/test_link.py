@@ -111,7 +111,7 @@ def place(once: Once) -> Place:
 
     def make(folder: Path) -> None:
         write_raw(folder / "raw")
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("link", make))
 
@@ -236,7 +236,7 @@ def test_split_deliveries_and_threads_change_no_byte(place: Place, tmp_path: Pat
     other.state.mkdir(mode=0o700)
     (other.state / "key").write_bytes((place.state / "key").read_bytes())
     (other.state / "key").chmod(0o600)
-    other.publish(threads=1)
+    other.refresh_here(threads=1)
     name = "parquet/mart.employee_customer_link.parquet"
     assert other.parquet()[name] == place.parquet()[name]
 

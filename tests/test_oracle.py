@@ -44,7 +44,7 @@ def place(once: Once) -> Place:
         write_csv(raw / "designs.csv", ("design", "unit", "strata"), table)
         ran = subprocess.run(["Rscript", str(SCRIPT), str(raw)], capture_output=True, text=True, timeout=900)
         assert ran.returncode == 0, ran.stderr
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once(f"oracle-{SEED}", make))
 

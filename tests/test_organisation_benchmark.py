@@ -145,7 +145,7 @@ def make(folder: Path, rows: list[Row], threads: int) -> Place:
     write_reference(place.raw)
     write_source(place.raw, "bought", "organisation", rows)
     write_source(place.raw, "people", "respondent", rows)
-    place.publish(threads)
+    place.refresh_here(threads)
     return place
 
 

@@ -56,7 +56,7 @@ def own(tmp_path: Path) -> Place:
 
 
 def test_a_mean_is_read_on_1_to_10_only_where_declared(own: Place) -> None:
-    own.publish()
+    own.refresh_here()
     with duckdb.connect(str(own.current / "benchmark.duckdb"), read_only=True) as con:
         rows = con.execute(
             "SELECT measure_code, value, se, value_1_10, se_1_10 FROM mart.measure_score "

@@ -105,7 +105,7 @@ def release(once: Once) -> Place:
         }  # a joined cell holds answers, or the reason why there are none
         lines = "".join(f"{id},{cell}\n" for id, cell in cells.items())
         (place.raw / "joined" / "1.csv").write_text("id,why\n" + lines)
-        place.publish()
+        place.refresh_here()
 
     return Place(once("several_answers", make))
 

@@ -141,7 +141,7 @@ def staged(once: Once) -> Place:
         twins.write(shapes)
         for source, contract in CONTRACTS.items():
             (shapes / source / "contract.yml").write_text(HEAD + contract, encoding="utf-8")
-        new_place(folder, shapes).publish()
+        new_place(folder, shapes).refresh_here()
 
     return Place(once("staged", make))
 

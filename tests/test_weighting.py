@@ -215,7 +215,7 @@ def place(once: Once) -> Place:
         write_source(raw, "returning", returning(rows), "respondent")
         write_source(raw, "grouped", returning(incomplete(rows)), change=grouped)
         write_source(raw, "grouped_people", returning(incomplete(rows)), "respondent", grouped)
-        Place(folder).publish()
+        Place(folder).refresh_here()
 
     return Place(once("case3", make))
 
@@ -650,7 +650,7 @@ def test_an_unknown_group_refuses_its_row(tmp_path: Path) -> None:
     rows[4] = rows[4] | {"age": " 18-34 "}
     write_reference(place.raw, ("raked",), rows, [])
     write_source(place.raw, "raked", rows)
-    place.publish()
+    place.refresh_here()
     assert place.query("SELECT rows_accepted, rows_refused FROM meta.delivery") == [(len(rows) - 1, 1)]
     assert place.query("SELECT DISTINCT reason FROM meta.quarantine") == [("unknown_segment",)]
     assert "`values` of the segment column" in place.meetlat("quarantine", "raked").stdout.replace("\n", " ")

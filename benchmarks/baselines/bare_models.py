@@ -9,6 +9,8 @@ bytes being the same each time, parts and the next night, disclosure control wit
 files for BI tools beside the one DuckDB file, descriptions, and atomic release.
 
     python -m benchmarks.baselines.bare_models RAW REFERENCE OUT       (key in BENCHMARK_KEY)
+
+REFERENCE is not read: the lists are those that Meetlat takes for RAW.
 """
 
 import os
@@ -26,7 +28,7 @@ QUESTIONS = {
     "recommendation": "Aanbeveling (0-10)",
     "complaint_handling": "Cijfer klachtafhandeling",
 }
-NAMES = {  # of files that `figures.py` compares for all programs
+NAMES = {  # under which `figures.py` looks for tables of all programs
     "core.fct_answer": "answer",
     "cube.score_counts": "cube",
     "mart.nps_by_sector": "nps_by_sector",
@@ -74,7 +76,7 @@ def run(raw: Path, out: Path, key: bytes) -> None:
         lists = reference.load(raw, {SOURCE: contract})
         for name, columns in plan.REFERENCE.items():
             engine.load_rows(con, f"reference.{name}", dict.fromkeys(columns, "VARCHAR"), lists[name])
-        con.execute(
+        con.execute(  # and which file a response is from
             RESPONSES.replace("SELECT\n", "SELECT\n  parse_filename(filename) AS delivery_id,\n", 1),
             {"files": sorted(map(str, (raw / SOURCE).glob("*.csv")))},
         )
@@ -98,8 +100,9 @@ def run(raw: Path, out: Path, key: bytes) -> None:
             stages.end(model.layer)
         for model in tables:
             if not model.working:
-                file = out / f"{NAMES.get(model.name, model.name)}.parquet"
-                con.execute(f"COPY {model.name} TO '{file}' {PARQUET}")
+                con.execute(f"COPY {model.name} TO '{out / model.name}.parquet' {PARQUET}")
+        for name, known_as in NAMES.items():
+            (out / f"{known_as}.parquet").hardlink_to(out / f"{name}.parquet")
         stages.end("parquet")
         for model in tables:
             if model.working:

@@ -214,7 +214,8 @@ def here(folder: Path, memory: str | None = None) -> Results:
 
         def every() -> int:
             upstreams = {name: model.upstreams for name, model in after.items()}
-            engine.as_ready(given, upstreams, timed, threading.Event())
+            work = {name: len(model.query) for name, model in after.items()}
+            engine.as_ready(given, upstreams, work, timed, threading.Event())
             return sum(measured.rows for measured in results.values())
 
         results[ALL] = measure.here(every)

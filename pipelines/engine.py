@@ -129,17 +129,33 @@ def side_by_side(settings: Settings, work: Callable[[In], Out], items: Iterable[
 
 
 def as_ready(
-    settings: Settings, upstreams: Mapping[str, Iterable[str]], make: Callable[[str], object], until: threading.Event
+    settings: Settings,
+    upstreams: Mapping[str, Iterable[str]],
+    work: Mapping[str, int],
+    make: Callable[[str], object],
+    until: threading.Event,
 ) -> None:
-    """Make everything that is named, as many at once as there are cores, each as soon as what it is made of is made.
+    """Make everything that is named, as many at once as there are cores, each when what it is made of is made.
 
-    `upstreams` says what that is. Raises the first fault; after it, and when `until` is set, nothing more is begun.
+    `upstreams` says what that is, and `work`, in whatever unit, about how much there is to do: what has the longest chain
+    of work behind it comes first. Raises the first fault; after it, and when `until` is set, nothing more is begun.
     """
     waiting = {name: set(above) & set(upstreams) for name, above in upstreams.items()}
+    chain: dict[str, int] = {}
+
+    def longest(name: str) -> int:
+        if name not in chain:
+            behind = (longest(other) for other, above in upstreams.items() if name in above)
+            chain[name] = work[name] + max(behind, default=0)
+        return chain[name]
+
+    ranked = sorted(waiting, key=longest, reverse=True)
     running: dict[Future[object], str] = {}
-    with ThreadPoolExecutor(workers(settings)) as pool:
+    cores = workers(settings)
+    with ThreadPoolExecutor(cores) as pool:
         while (waiting or running) and not until.is_set():
-            for name in [name for name, above in waiting.items() if not above]:
+            ready = [name for name in ranked if name in waiting and not waiting[name]]
+            for name in ready[: cores - len(running)]:
                 del waiting[name]
                 running[pool.submit(make, name)] = name
             done, _ = wait(running, return_when=FIRST_COMPLETED)

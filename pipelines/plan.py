@@ -561,7 +561,12 @@ class Build:
                 self._stage_all()
                 upstreams = {name: model.upstreams for name, model in self.inputs.models.items()}
                 upstreams[BEGUN] = [name for name, model in self.inputs.models.items() if model.per_delivery]
-                as_ready(self.settings, upstreams, lambda n: self.begun(begin) if n == BEGUN else self.parts(n), ended)
+                work = {name: len(model.query) for name, model in self.inputs.models.items()} | {BEGUN: 0}
+
+                def one(name: str) -> object:
+                    return self.begun(begin) if name == BEGUN else self.parts(name)
+
+                as_ready(self.settings, upstreams, work, one, ended)
 
         self._works_ahead = True
         thread = threading.Thread(target=make, daemon=True)

@@ -2,7 +2,7 @@
 --
 -- @working
 -- @grain  a, b
--- @column a               BIGINT  | A: a domain of estimate.domain_sum.
+-- @column a               BIGINT  | A: a domain of estimate.domain_key.
 -- @column b               BIGINT  | B: another.
 -- @column kind            VARCHAR | What differs: period, channel or sector; for a sector B is the total that holds A.
 -- @column comparison      VARCHAR | previous_wave, previous_month, previous_quarter, previous_year, year_earlier, channel or sector.
@@ -24,7 +24,7 @@ WITH frame AS (
     FROM core.dim_source
     GROUP BY monitor_code, audience_code
 ),
-answered AS (SELECT * FROM estimate.domain_sum WHERE n_answers > 0),
+answered AS (SELECT * FROM estimate.domain_key WHERE n_answers > 0),
 held AS (
     -- the periods that have answers
     SELECT DISTINCT d.monitor_code, d.audience_code, period.*

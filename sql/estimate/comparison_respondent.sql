@@ -3,7 +3,7 @@
 --
 -- @working
 -- @grain  a, b
--- @column a             BIGINT  | A: a domain of estimate.domain_sum.
+-- @column a             BIGINT  | A: a domain of estimate.domain_key.
 -- @column b             BIGINT  | B: another. For a sector it is the total, but the respondents and products are those of the rest.
 -- @column n_both        BIGINT  | Respondents in both. Where organisations were sampled it is known of all sectors and channels together only.
 -- @column n_both_within BIGINT  | The same, counted once for every organisation that they are in both with.

@@ -21,22 +21,26 @@ WITH frame AS (
 ),
 member AS (
     SELECT DISTINCT
-        key.monitor_code, key.period_code, key.audience_code, part.organisation_code,
+        seen.monitor_code, place.period_code, seen.audience_code, seen.organisation_code,
         CASE frame.strata
             WHEN 'sector' THEN organisation.sector_code
             WHEN 'size_class' THEN organisation.size_class
             ELSE 'all'
         END AS stratum_code
-    FROM estimate.domain_organisation AS part
-    JOIN estimate.domain_key AS key ON key.same_as = part.domain
+    FROM (
+        SELECT DISTINCT
+            monitor_code, audience_code, coalesce(wave_code, '') AS wave_code, time_cell_code, organisation_code
+        FROM estimate.organisation_moment
+        WHERE n_answers > 0
+    ) AS seen
     JOIN frame USING (monitor_code, audience_code)
+    JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, wave_code, time_cell_code)
     JOIN core.dim_period AS period USING (period_code)
     LEFT JOIN core.dim_organisation AS organisation
         ON frame.strata IS NOT NULL
-        AND organisation.organisation_code = part.organisation_code
+        AND organisation.organisation_code = seen.organisation_code
         AND organisation.valid_from <= period.period_end
         AND (organisation.valid_before IS NULL OR organisation.valid_before > period.period_end)
-    WHERE key.same_as = key.whole
 ),
 counted AS (
     SELECT *, count(*) OVER (PARTITION BY monitor_code, period_code, audience_code, stratum_code) AS n_stratum

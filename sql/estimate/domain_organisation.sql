@@ -114,9 +114,8 @@ summed AS (
     GROUP BY domain, organisation
 ),
 again AS MATERIALIZED (
-    SELECT key.domain, organisation.organisation, n_surplus, own_ww, own_wt, own_tt
+    SELECT r.domain, organisation.organisation, n_surplus, own_ww, own_wt, own_tt
     FROM estimate.repeat_organisation AS r
-    JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
     JOIN organisation ON organisation.code = coalesce(r.organisation_code, '')
 )
 SELECT

@@ -4,13 +4,8 @@
 -- Weights and scores as in estimate.organisation_moment; products of two weights in units of 10^-12.
 --
 -- @working
--- @grain  monitor_code, period_code, audience_code, sector_code, channel_code, measure_code, organisation_code
--- @column monitor_code      VARCHAR | Monitor.
--- @column period_code       VARCHAR | Period; of several that hold the same time cells, the first.
--- @column audience_code     VARCHAR | Who answered.
--- @column sector_code       VARCHAR | Sector at any level.
--- @column channel_code      VARCHAR | Channel, or all.
--- @column measure_code      VARCHAR | Measure.
+-- @grain  domain, organisation_code
+-- @column domain            INTEGER | Number of the domain in estimate.domain_key; those that are the same as another are left out.
 -- @column organisation_code VARCHAR | Organisation; NULL where the survey has none.
 -- @column n_surplus         BIGINT  | Answers less respondents of this organisation.
 -- @column n_elsewhere       BIGINT  | Respondents who also rated an organisation that comes before it in the alphabet.
@@ -156,7 +151,7 @@ own AS (
     GROUP BY ALL
 ),
 -- the domains in which an organisation is shown, by the one in which it was reckoned; a domain that it is shown in is
--- known by the place (all but the sector) and the sector
+-- known by the place (all but the sector) and the sector, and so by its number
 place AS (
     SELECT
         domain.*, dense_rank() OVER (ORDER BY monitor_code, period_code, audience_code, channel_code, measure_code) AS place
@@ -193,18 +188,25 @@ beside AS (
     FROM held_of_several AS held
     JOIN held_anywhere AS everywhere USING (domain, person)
     GROUP BY ALL
+),
+target AS (
+    SELECT place.place, sector.sector, key.domain
+    FROM (
+        SELECT DISTINCT
+            monitor_code, period_code, audience_code, measure_code, place,
+            unnest(CASE WHEN has_one_channel THEN [channel_code, 'all'] ELSE [channel_code] END) AS channel_code
+        FROM place
+    ) AS place
+    JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, measure_code, channel_code)
+    JOIN sector USING (sector_code)
 )
 SELECT
-    monitor_code, period_code, audience_code, sector.sector_code,
-    unnest(CASE WHEN has_one_channel THEN [channel_code, 'all'] ELSE [channel_code] END) AS channel_code, measure_code,
-    nullif(organisation_code, '') AS organisation_code,
-    n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
+    target.domain, nullif(organisation_code, '') AS organisation_code, n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
     own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
     coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt
 FROM own
 JOIN shown USING (domain, organisation)
-JOIN place USING (domain)
-JOIN sector ON sector.sector = shown.sector
+JOIN target ON target.place = shown.place AND target.sector = shown.sector
 LEFT JOIN beside ON beside.domain = shown.place << 16 | shown.sector AND beside.organisation = own.organisation
 JOIN organisation USING (organisation)
 WHERE n_surplus > 0 OR n_elsewhere > 0 OR beside.ww IS NOT NULL

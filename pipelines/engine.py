@@ -137,8 +137,8 @@ def as_ready(
 ) -> None:
     """Make everything that is named, as many at once as there are cores, each when what it is made of is made.
 
-    `upstreams` says what that is, and `work`, in whatever unit, about how much there is to do: what has the longest chain
-    of work behind it comes first. Raises the first fault; after it, and when `until` is set, nothing more is begun.
+    `upstreams` says what that is, and `work`, in whatever unit, about how much there is to do: what has the longest
+    chain of work behind it comes first. Raises the first fault; after it, and when `until` is set, nothing more begins.
     """
     waiting = {name: set(above) & set(upstreams) for name, above in upstreams.items()}
     chain: dict[str, int] = {}

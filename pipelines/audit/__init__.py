@@ -55,10 +55,10 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     own_rows = [row for rows in now.participants.values() for row in rows]
     work: list[Callable[[], Report]] = []
     for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
-        work.append(partial(_public, family, now.participants))
+        work += [partial(_public, part, now.participants) for part in family.apart()]
     for name, rows in now.participants.items():
         for family in families(f"participants/{name}", *told, [rows], release=now.id):
-            work.append(partial(_alone, family, name))
+            work += [partial(_alone, part, name) for part in family.apart()]
     report = Report()
     for output, rows in tables.items():
         report.findings += plain.leaks(output, rows, now.rules, now.measures)
@@ -66,6 +66,7 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         for part in pool.map(lambda task: task(), work):
             report.add(part)
+    report.notes = list(dict.fromkeys(report.notes))  # of a family once, not of each of its years
     report.exposed = sorted(report.exposed, key=lambda f: f.ratio)[:EXPOSED]
     report.seconds = time.perf_counter() - clock
     return report
@@ -99,7 +100,7 @@ def _name(finding: Finding) -> tuple[object, ...]:
 def families_of(findings: Iterable[Finding]) -> frozenset[tuple[str, str, str]]:
     """The families (monitor, audience, measure) that give something away."""
     cells = [finding.cell for finding in findings if finding.cell is not None]
-    return frozenset((c.monitor_code, c.audience_code, c.measure_code) for c in cells)
+    return frozenset(cell.key for cell in cells)
 
 
 def _alone(family: Family, name: str) -> Report:
@@ -116,10 +117,10 @@ def _public(family: Family, participants: dict[str, list[Row]]) -> Report:
     if attack is None or not any(r.conf_status == "C" for r in family.rows):
         return report
     family = attack.system.family
-    key = _key(family)
+    key, periods = family.key, {row.cell.period_code for row in family.rows}
     own = {}
     for name, everything in participants.items():
-        mine = tuple(r for r in everything if (r.cell.monitor_code, r.cell.audience_code, r.cell.measure_code) == key)
+        mine = tuple(r for r in everything if r.cell.key == key and r.cell.period_code in periods)
         if mine and len(family.grid.within(mine[0].cell.sector_code)):
             own[name] = mine
     known: list[tuple[str, ...]] = []
@@ -161,7 +162,7 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
     """Attack a family with what its own output says. Gives nothing if nothing in it is hidden or came lately."""
     if not any(r.is_hidden for r in family.rows) and len(family.epochs) < 2:
         return None
-    report.families += 1
+    report.attacked.append((family.output, family.key))
     report.hidden += sum(r.is_hidden for r in family.rows)
     alone = replace(family, tables=family.tables[-1:])
     worlds = [family, alone] if len(family.tables) > 1 else [family]
@@ -178,14 +179,14 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
         return None
     if variant.taken_back:
         report.notes.append(
-            f"{' '.join(_key(family))}: answers were taken back while other figures stand, so those count as near only."
+            f"{' '.join(family.key)}: answers were taken back while other figures stand, so those count as near only."
         )
     elif variant.tables != family.tables:
         report.notes.append(
-            f"{' '.join(_key(family))}: answers were taken back since earlier releases, so only this one was looked at."
+            f"{' '.join(family.key)}: answers were taken back since earlier releases, so only this one was looked at."
         )
     if variant.loose:
-        report.notes.append(f"{' '.join(_key(family))}: sectors or channels hold more than their parts.")
+        report.notes.append(f"{' '.join(family.key)}: sectors or channels hold more than their parts.")
     if not variant.weighted:
         report.held_by_rounding += len(exact.determined(variant))
     _collect(report, attack)
@@ -199,12 +200,7 @@ def _attack(family: Family, attacker: str) -> Attack:
 
 
 def _contradiction(family: Family, whose: str) -> str:
-    return f"{whose} figures of {' '.join(_key(family))} contradict each other"
-
-
-def _key(family: Family) -> tuple[str, str, str]:
-    cell = family.rows[0].cell
-    return cell.monitor_code, cell.audience_code, cell.measure_code
+    return f"{whose} figures of {' '.join(family.key)} contradict each other"
 
 
 def _collect(report: Report, attack: Attack) -> None:

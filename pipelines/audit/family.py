@@ -1,7 +1,8 @@
 """What the rows of one monitor, audience and measure have in common: the finest atoms that they are sums of.
 
 An atom is a leaf of the sector tree, a channel other than `all` and a piece of time that no period cuts.
-A row is the sum of its atoms. Where the finest row is absent, the atom is known to hold nothing.
+A row is the sum of its atoms. Where the finest row is absent, the atom is known to hold nothing. Years that no
+period connects have no atom in common: they are attacked apart, so a long history costs no more than its years.
 """
 
 import datetime as dt
@@ -44,12 +45,32 @@ class Family:
     tables: tuple[tuple[Row, ...], ...]  # this release last
     others: tuple[Row, ...] = ()  # rows of participants: they name epochs too
     release: str = ""  # this release, of which no row is older; empty if it is not known
+    answers_are_people: bool = False  # everybody seems to answer once, so that a limit on people is one on answers
     loose: bool = False  # sectors and channels may hold more than their parts
     taken_back: bool = False  # answers may have gone, so rows that stand from earlier are only near what is so now
 
     @property
     def rows(self) -> tuple[Row, ...]:
         return self.tables[-1]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.rows[0].cell.key
+
+    def apart(self) -> "list[Family]":
+        """The rows of this release by spans of time that no period of any table connects, each as a family."""
+        spans: list[set[int]] = []
+        pieces = _pieces(r for table in self.tables for r in table)
+        for inside in pieces.values():
+            joined = [span for span in spans if span & inside]
+            spans = [span for span in spans if not span & inside] + [inside.union(*joined)]
+        families = []
+        for span in sorted(spans, key=min):
+            tables = [tuple(r for r in table if pieces[r.cell.period_code] <= span) for table in self.tables]
+            others = tuple(r for r in self.others if pieces.get(r.cell.period_code, set()) & span)
+            if tables[-1]:
+                families.append(replace(self, tables=tuple(t for t in tables if t), others=others))
+        return families
 
     @cached_property
     def epochs(self) -> list[str]:
@@ -90,12 +111,6 @@ class Family:
             if key not in said or said[key].is_hidden:
                 said[key] = row  # what was once shown stays known
         return [Statement(r, self.epoch(r), key in standing) for key, r in said.items()]
-
-    @cached_property
-    def answers_are_people(self) -> bool:
-        """Whether everybody seems to answer once, so that a limit on people is one on answers."""
-        shown = [r for r in (*self.rows, *self.others) if not r.is_hidden]
-        return all(r.n_answers == r.n_respondents for r in shown)
 
     @cached_property
     def grid(self) -> "Grid":
@@ -216,19 +231,13 @@ def families(
     """The rows of the newest table by monitor, audience and measure, each with those of earlier tables."""
     split = [{key: _dated(rows, release) for key, rows in _split(table).items()} for table in tables]
     more = _split(others)
-    return [
-        Family(
-            output,
-            rules,
-            measures[key[2]],
-            key[:2] in weighted,
-            parents,
-            (*(tuple(table[key]) for table in split[:-1] if key in table), tuple(split[-1][key])),
-            tuple(more.get(key, ())),
-            release,
-        )
-        for key in sorted(split[-1])
-    ]
+    found = []
+    for key, rows in sorted(split[-1].items()):
+        own = tuple(more.get(key, ()))
+        said = (*(tuple(table[key]) for table in split[:-1] if key in table), tuple(rows))
+        once = all(r.n_answers == r.n_respondents for r in (*rows, *own) if not r.is_hidden)
+        found.append(Family(output, rules, measures[key[2]], key[:2] in weighted, parents, said, own, release, once))
+    return found
 
 
 def _dated(rows: list[Row], release: str) -> list[Row]:
@@ -240,5 +249,5 @@ def _dated(rows: list[Row], release: str) -> list[Row]:
 def _split(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
     split: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        split.setdefault((row.cell.monitor_code, row.cell.audience_code, row.cell.measure_code), []).append(row)
+        split.setdefault(row.cell.key, []).append(row)
     return split

@@ -34,11 +34,11 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     exposed: list[Finding] = field(default_factory=list)  # the narrowest that still do, narrowest first
     notes: list[str] = field(default_factory=list)
+    attacked: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)  # outputs and families, by year
     hidden: int = 0  # rows without figures, in all outputs
     checked: int = 0  # pairs of a hidden cell and an attacker
     held_by_rounding: int = 0  # hidden cells that exact numbers would give away
     recovered_secondary: int = 0  # hidden only to protect others; their number or mean is as good as known
-    families: int = 0
     programs: int = 0  # linear programs solved
     seconds: float = 0.0
 
@@ -47,6 +47,11 @@ class Report:
         for item in fields(self):
             if item.name != "seconds":
                 setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+    @property
+    def families(self) -> int:
+        """How many families of all outputs had something to attack."""
+        return len(set(self.attacked))
 
     @property
     def failed(self) -> bool:

@@ -53,6 +53,11 @@ class Cell:
     sector_code: str
     channel_code: str
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The family that it belongs to."""
+        return self.monitor_code, self.audience_code, self.measure_code
+
     def __str__(self) -> str:
         return (
             f"{self.measure_code} of {self.sector_code} by {self.channel_code} in {self.period_code} "

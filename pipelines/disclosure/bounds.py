@@ -1,16 +1,17 @@
 """How closely a hidden cell can be reckoned from what is shown: linear programming over one family of cells.
 
-A family is everything that adds up to one another: the cells of one monitor, audience and measure. Its atoms are
-the finest sectors, channels and stretches of time that the cells are made of. Of each atom nobody outside knows
-the number of answers n, nor its numerator u, the sum of the answers on a scale from 0 to 1 (0 <= u <= n); of a
-net promoter score the promoters a and detractors b, u = (n + a - b) / 2. Where answers have weights, which are not
-shown, sums of weights w of any size stand for n beside the numerators. A figure that is shown, rounded, bounds
-sums of them: n_shown -+ half a rounding step, (v - e) n <= u <= (v + e) n, all linear.
+A family is everything that adds up to one another: the cells of one monitor, audience and measure, in years that no
+period connects. Its atoms are the finest sectors, channels and stretches of time that the cells are made of. Of each
+atom nobody outside knows the number of answers n, nor its numerator u, the sum of the answers on a scale from 0 to 1
+(0 <= u <= n); of a net promoter score the promoters a and detractors b, u = (n + a - b) / 2. Where answers have
+weights, which are not shown, sums of weights w of any size stand for n beside the numerators. A figure that is shown,
+rounded, bounds sums of them: n_shown -+ half a rounding step, (v - e) n <= u <= (v + e) n, all linear.
 
 Cells made of the same atoms are one node: what is said of one is said of the other.
 """
 
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -355,3 +356,17 @@ def families(cells: Iterable[Cell]) -> dict[tuple[str, str, str], list[Cell]]:
     for cell in sorted(cells, key=lambda c: c.key):
         found.setdefault(cell.key.family, []).append(cell)
     return found
+
+
+def apart(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells of a family by stretches of time that no period crosses, such as years: none adds up to one of another."""
+    began: list[dt.date] = []
+    end = dt.date.min
+    for start, last in sorted({(c.period_start, c.period_end) for c in cells}):
+        if start > end:
+            began.append(start)
+        end = max(end, last)
+    stretches: list[list[Cell]] = [[] for _ in began]
+    for cell in cells:
+        stretches[bisect_right(began, cell.period_start) - 1].append(cell)
+    return stretches

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pipelines.disclosure.bounds import Family, Reach, Rounding, families
+from pipelines.disclosure.bounds import Family, Reach, Rounding, apart, families
 from pipelines.disclosure.cells import Cell, Key, reason
 from pipelines.disclosure.rules import CLOSEST, Rules
 
@@ -50,7 +50,7 @@ def hide(
 
     found: dict[Key, Hidden] = {}
     work: list[tuple[list[Cell], dict[Key, str]]] = []
-    for family in families(cells).values():
+    for family in (part for whole in families(cells).values() for part in apart(whole)):
         reasons = {c.key: why for c in family if (why := reason(c, rules)) is not None}
         if secondary and 0 < len(reasons) < len(family):
             work.append((family, reasons))

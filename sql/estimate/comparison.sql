@@ -126,7 +126,7 @@ both_sides AS MATERIALIZED (
 -- of two periods, what those who are in both hold in each
 matched AS (
     SELECT
-        s.pair, coalesce(drawn.stratum_code, 'all') AS stratum_code,
+        s.pair, s.span, coalesce(drawn.stratum_code, 'all') AS stratum_code,
         sum(x.w) AS a_w, sum(x.t) AS a_t, sum(x.w * x.w) AS a_ww, sum(x.w * x.t) AS a_wt, sum(x.t * x.t) AS a_tt,
         sum(y.w) AS b_w, sum(y.t) AS b_t, sum(y.w * y.w) AS b_ww, sum(y.w * y.t) AS b_wt, sum(y.t * y.t) AS b_tt
     FROM sampled AS s
@@ -187,7 +187,7 @@ piece AS (
         pair, 'matched', stratum_code, stratum.m, stratum.f,
         n, a_w, a_t, a_ww, a_wt, a_tt, n, b_w, b_t, b_ww, b_wt, b_tt, n, 0, ww, wt, tw, tt
     FROM matched
-    JOIN both_sides USING (pair, stratum_code)
+    JOIN both_sides USING (pair, span, stratum_code)
     JOIN stratum USING (span, stratum_code)
     UNION ALL
     SELECT

@@ -59,14 +59,18 @@ before AS (
     FROM held
     WHERE period_type = 'wave'
 ),
+later AS MATERIALIZED (  -- so that no domain is joined with those of all periods
+    SELECT answered.*, before.other_period, before.comparison
+    FROM answered
+    JOIN before USING (monitor_code, audience_code, period_code)
+),
 listed AS (
     SELECT
-        a.domain AS a, b.domain AS b, 'period' AS kind, before.comparison, monitor_code, audience_code, measure_code,
+        a.domain AS a, b.domain AS b, 'period' AS kind, a.comparison, monitor_code, audience_code, measure_code,
         a.period_code, b.period_code AS other_period, sector_code, channel_code, channel_code AS other_channel
-    FROM answered AS a
-    JOIN before USING (monitor_code, audience_code, period_code)
+    FROM later AS a
     JOIN answered AS b USING (monitor_code, audience_code, measure_code, sector_code, channel_code)
-    WHERE b.period_code = before.other_period
+    WHERE b.period_code = a.other_period
     UNION ALL
     SELECT
         a.domain, b.domain, 'channel', 'channel', monitor_code, audience_code, measure_code,

@@ -69,6 +69,7 @@ REFERENCE = {
     **reference.LISTS,
     "sources": ("source_code", "title", "monitor_code", "audience_code", "country_code", "sampling_unit", "strata",
                 "provenance", "controller", "purpose", "licence"),
+    "published_periods": ("period_type",),
     "sampled_from": ("monitor_code", "audience_code", "stratum_code", "organisations"),
     "segments": ("segment_type", "segment_code", "label_en", "label_nl", "sort_order"),
     "waves": ("wave_code", "period_start", "period_end"),
@@ -238,13 +239,15 @@ def look(settings: Settings, make_key: bool = True, full: bool = False) -> Input
                 f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
                 f"run `meetlat accept {name}` if it is meant to go."
             )
+    rules = disclosure_rules.load(settings.raw)
+    lists["published_periods"] = [{"period_type": each} for each in rules.periods]
     return Inputs(
         settings,
         sources,
         lists,
         models.load(settings.sql),
         key,
-        disclosure_rules.load(settings.raw),
+        rules,
         dataset_declared.load(settings.raw),
         erasure.load(settings, agreed),
     )

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 import duckdb
@@ -74,17 +75,17 @@ def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> lis
     """The cells that a query gives, by column name, each with its `organisation_code` if there is one."""
     found = con.execute(query, parameters)
     names = [column[0] for column in found.description or ()]
-    key = [names.index(name) for name in Key._fields]
-    own = [name for name in Cell._fields if name in names]
-    rest = [names.index(name) for name in own]
-    organisation = names.index("organisation_code") if "organisation_code" in names else None
-    return [
-        (
-            "" if organisation is None else row[organisation],
-            Cell(Key(*(row[k] for k in key)), **dict(zip(own, (row[k] for k in rest), strict=True))),
-        )
-        for row in found.fetchall()
-    ]
+    absent = tuple(Cell._field_defaults.items())  # a row is read with these behind it
+    place = {name: len(names) + i for i, (name, _) in enumerate(absent)} | {n: i for i, n in enumerate(names)}
+    key, rest = itemgetter(*(place[n] for n in Key._fields)), itemgetter(*(place[n] for n in Cell._fields[1:]))
+    organisation = place.get("organisation_code")
+    behind = tuple(value for _, value in absent)
+    cells = []
+    for row in found.fetchall():
+        whole = row + behind
+        cell = Cell(Key._make(key(whole)), *rest(whole))
+        cells.append(("" if organisation is None else row[organisation], cell))
+    return cells
 
 
 def reason(cell: Cell, rules: Rules) -> str | None:

@@ -1,5 +1,6 @@
--- What each organisation has of its own: its estimate per period, channel and measure, for its own eyes. The
--- interval is that of these very customers or employees, its respondents being the sample (docs/method.md).
+-- What each organisation has of its own: its estimate per period, channel and measure, for its own eyes, in the types
+-- of period that reference/disclosure.yml publishes. The interval is that of these very customers or employees, its
+-- respondents being the sample (docs/method.md).
 --
 -- @working
 -- @grain  monitor_code, period_code, audience_code, organisation_code, channel_code, measure_code
@@ -23,6 +24,9 @@ WITH own AS (
     ) AS source USING (monitor_code, audience_code)
     JOIN core.dim_measure AS measure USING (measure_code)
     WHERE key.sector_code = 'all' AND part.organisation_code IS NOT NULL
+        AND key.period_code IN (
+            SELECT period_code FROM core.dim_period JOIN reference.published_periods USING (period_type)
+        )
 ),
 spread AS (
     SELECT

@@ -397,6 +397,51 @@ def test_a_row_that_stands_tells_nothing_of_newcomers(tmp_path: Path) -> None:
     assert report.checked
 
 
+def test_what_passed_is_not_attacked_again_and_a_leak_beside_it_is_found(tmp_path: Path) -> None:
+    """Two quarters that no period connects: one stands as it was, the other gives a hidden cell away in the end."""
+    apart = {name: QUARTERS[name] for name in ("Q1", "Q3")}
+
+    def hidden_in(period: str, channels: tuple[str, ...]) -> dict[Key, Status]:
+        beside = {(s, c, period): SECOND for s in ("n1", "n2") for c in channels}
+        return beside | {("n1", "email", period): FEW}
+
+    def quarter(period: str) -> list[Answers]:
+        return [replace(a, period=period, organisation=f"o{i}") for i, a in enumerate(full({("n1", "email"): 4}))]
+
+    hide = hidden_in("Q1", ("email", "phone")) | hidden_in("Q3", ("email", "phone"))
+    made = Outputs([*quarter("Q1"), *quarter("Q3")], hide, periods=apart, participants=("o3",), rules=EXACT)
+    old = made.write(tmp_path / "old")
+    first = auditing.audit(old)
+    assert not first.failed and len(first.passed) == 2 and first.checked
+
+    stands = {(r["sector_code"], r["channel_code"], r["period_code"]): r for r in made.rows()}
+    same = replace(made, stands=stands, release="r2").write(tmp_path / "same")
+    first = auditing.audit(same, [old], passed=first.passed)  # of which no figure is its own any more
+    assert not first.failed and len(first.passed) == 2 and first.checked
+    still = replace(made, stands=stands, release="r2").write(tmp_path / "still")
+    again = auditing.audit(still, [old, same], passed=first.passed)
+    assert again.passed == first.passed and not again.checked
+    assert auditing.audit(still, [old, same]).checked == first.checked
+
+    in_q1 = {key: row for key, row in stands.items() if key[2] == "Q1"}
+    bare = replace(made, hide=hidden_in("Q1", ("email", "phone")) | {("n1", "email", "Q3"): FEW}, stands=in_q1)
+    news = replace(bare, release="r2").write(tmp_path / "news")
+    report = auditing.audit(news, passed=first.passed)
+    assert about(report, sector="n1", channel="email", period="Q3") and not about(report, period="Q1")
+    assert len(report.passed) == 1 and set(report.passed) < set(first.passed)
+    everything = auditing.audit(news)
+    assert {str(f) for f in everything.findings} == {str(f) for f in report.findings}
+
+    richer = [
+        replace(a, grades=(*a.grades, 9)) if (a.organisation, a.period) == ("o3", "Q1") else a for a in made.truth
+    ]
+    own = replace(made, truth=richer, stands=stands, release="r4").write(
+        tmp_path / "own"
+    )  # only what o3 has of its own is otherwise
+    assert len(auditing.audit(own, passed=first.passed).passed) == 2
+    assert set(auditing.audit(own, passed=first.passed).passed) != set(first.passed)
+
+
 def test_answers_taken_back_are_a_note_and_no_finding(tmp_path: Path) -> None:
     hide = {(s, c, "2011"): SECOND for s in ("n1", "n2") for c in ("email", "phone")} | {("n1", "email", "2011"): FEW}
     before = Outputs(full({("n1", "email"): 4}), hide, rules=EXACT)

@@ -16,7 +16,7 @@ known, as an outsider, as each participant who knows its own figures, and with e
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -31,8 +31,9 @@ from pipelines.audit.outputs import Row, retained, under_the_same_rules
 from pipelines.audit.program import INFINITE
 from pipelines.audit.system import System
 
-__all__ = ["Finding", "Report", "audit", "families_of", "news", "retained", "under_the_same_rules"]
+__all__ = ["Finding", "Report", "audit", "concerned", "families_of", "news", "retained", "under_the_same_rules"]
 
+Key = tuple[str, str, str]  # of a family
 OUTSIDER = "an outsider"
 EXPOSED = 20  # cells that come closest, as many as anybody reads
 EXACT = 2  # of an attack
@@ -41,10 +42,18 @@ EARLIER = 3  # releases; what still stands from others is told by the rows thems
 PAIRS = 30  # of participants, in a family of employees
 
 
-def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = None) -> Report:
+def audit(
+    release: Path,
+    earlier: Sequence[Path] = (),
+    threads: int | None = None,
+    passed: Collection[str] = (),
+    only: Collection[Key] | None = None,
+) -> Report:
     """Try to recover what a release hides, with earlier ones (oldest first) at hand: the latest of those.
 
-    Families are worked on side by side, in so many threads (all cores if None); the report is the same.
+    Families are worked on side by side, in so many threads (all cores if None); the report is the same. What `passed`
+    when this code attacked it before (as `Report.passed` says) is not attacked again, nor counted. `only`: these
+    families (monitor, audience, measure).
     Raises MeetlatError if the outputs are missing or cannot be understood.
     """
     clock = time.perf_counter()
@@ -54,12 +63,18 @@ def audit(release: Path, earlier: Sequence[Path] = (), threads: int | None = Non
     tables = {"public": now.public} | {f"participants/{name}": rows for name, rows in now.participants.items()}
     own_rows = [row for rows in now.participants.values() for row in rows]
     work: list[Callable[[], Report]] = []
+    report = Report()
     for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
-        work += [partial(_public, part, now.participants) for part in family.apart()]
+        for part in family.apart() if only is None or family.key in only else ():
+            mark = part.fingerprint(_own(part, now.participants))
+            if mark in passed:
+                report.passed.append(mark)
+            else:
+                work.append(partial(_public, part, now.participants, mark))
     for name, rows in now.participants.items():
         for family in families(f"participants/{name}", *told, [rows], release=now.id):
-            work += [partial(_alone, part, name) for part in family.apart()]
-    report = Report()
+            if only is None or family.key in only:
+                work += [partial(_alone, part, name) for part in family.apart()]
     for output, rows in tables.items():
         report.findings += plain.leaks(output, rows, now.rules, now.measures)
     report.findings += plain.narrow("public", now.public, now)
@@ -81,7 +96,7 @@ def news(report: Report, earlier: Sequence[Path], threads: int | None = None) ->
     if not report.failed or not earlier:
         return []
     past = earlier[-EARLIER:]
-    told = {_name(f): f.ratio for f in audit(past[-1], past[:-1], threads).findings}
+    told = {_name(f): f.ratio for f in audit(past[-1], past[:-1], threads, only=concerned(report)).findings}
     tables = [outputs.read(folder, participants=False).public for folder in past]
     shown = {row.cell for table in tables for row in table if not row.is_hidden}
     return [
@@ -97,10 +112,15 @@ def _name(finding: Finding) -> tuple[object, ...]:
     return finding.output, finding.attacker, finding.what, finding.cell
 
 
-def families_of(findings: Iterable[Finding]) -> frozenset[tuple[str, str, str]]:
+def families_of(findings: Iterable[Finding]) -> frozenset[Key]:
     """The families (monitor, audience, measure) that give something away."""
     cells = [finding.cell for finding in findings if finding.cell is not None]
     return frozenset(cell.key for cell in cells)
+
+
+def concerned(report: Report) -> frozenset[Key] | None:
+    """The families that its findings are of, which are all that may have any with less at hand; None: perhaps any."""
+    return None if any(finding.cell is None for finding in report.findings) else families_of(report.findings)
 
 
 def _alone(family: Family, name: str) -> Report:
@@ -110,32 +130,49 @@ def _alone(family: Family, name: str) -> Report:
     return report
 
 
-def _public(family: Family, participants: dict[str, list[Row]]) -> Report:
-    """Attack a family of the public output, as an outsider and as participants."""
+def _public(family: Family, participants: dict[str, list[Row]], mark: str) -> Report:
+    """Attack a family of the public output, as an outsider and as participants; `mark` is its fingerprint."""
     report = Report()
     attack = _judge(report, family, OUTSIDER)
-    if attack is None or not any(r.conf_status == "C" for r in family.rows):
-        return report
-    family = attack.system.family
+    if attack is not None:
+        _join(report, attack, participants)
+    if not report.findings:
+        report.passed.append(mark)
+    return report
+
+
+def _own(family: Family, participants: dict[str, list[Row]]) -> dict[str, tuple[Row, ...]]:
+    """What participants have of their own beside a family of which cells hide themselves."""
+    if not any(r.conf_status == "C" for r in family.rows):
+        return {}
     key, periods = family.key, {row.cell.period_code for row in family.rows}
-    own = {}
-    for name, everything in participants.items():
-        mine = tuple(r for r in everything if r.cell.key == key and r.cell.period_code in periods)
-        if mine and len(family.grid.within(mine[0].cell.sector_code)):
-            own[name] = mine
+    own = {
+        name: tuple(r for r in rows if r.cell.key == key and r.cell.period_code in periods)
+        for name, rows in participants.items()
+    }
+    return {name: mine for name, mine in own.items() if mine}
+
+
+def _join(report: Report, attack: Attack, participants: dict[str, list[Row]]) -> None:
+    """Attack as each participant, and of employees as every two, who put their own figures beside the public ones."""
+    family = attack.system.family
+    own = {
+        name: mine
+        for name, mine in _own(family, participants).items()
+        if len(family.grid.within(mine[0].cell.sector_code))
+    }
     known: list[tuple[str, ...]] = []
     for name, rows in own.items():
         if _participate(report, attack, {name: rows}):
             known.append((name,))
-    if "employee" in key[1]:
+    if "employee" in family.key[1]:
         pairs = combinations([name for (name,) in known], 2)
         tried = 0
         for pair in pairs:
             if tried == PAIRS:
-                report.notes.append(f"{' '.join(key)}: only {PAIRS} pairs of participants were tried.")
+                report.notes.append(f"{' '.join(family.key)}: only {PAIRS} pairs of participants were tried.")
                 break
             tried += _participate(report, attack, {name: own[name] for name in pair})
-    return report
 
 
 def _participate(report: Report, outsider: Attack, own: dict[str, tuple[Row, ...]]) -> bool:

@@ -6,9 +6,12 @@ period connects have no atom in common: they are attacked apart, so a long histo
 """
 
 import datetime as dt
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pipelines.audit.outputs import Measure, Row, Rules
@@ -69,8 +72,17 @@ class Family:
             tables = [tuple(r for r in table if pieces[r.cell.period_code] <= span) for table in self.tables]
             others = tuple(r for r in self.others if pieces.get(r.cell.period_code, set()) & span)
             if tables[-1]:
-                families.append(replace(self, tables=tuple(t for t in tables if t), others=others))
+                said = tuple(t for t, after in pairwise([*tables, ()]) if t and t != after)
+                families.append(replace(self, tables=said, others=others))
         return families
+
+    def fingerprint(self, own: "dict[str, tuple[Row, ...]]") -> str:
+        """Of all that an attack on this family depends on, with what participants have of their own."""
+        named = Counter((r.as_of_release, r.as_of, r.is_hidden) for r in self.others)
+        newest = self.release if any(r.as_of_release == self.release for r in self.rows) else ""
+        rest = (self.output, self.rules, self.measure, self.weighted, sorted(self.parents.items()))
+        text = repr((rest, self.answers_are_people, newest, self.tables, list(named.items()), sorted(own.items())))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @cached_property
     def epochs(self) -> list[str]:

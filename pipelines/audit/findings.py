@@ -35,6 +35,7 @@ class Report:
     exposed: list[Finding] = field(default_factory=list)  # the narrowest that still do, narrowest first
     notes: list[str] = field(default_factory=list)
     attacked: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)  # outputs and families, by year
+    passed: list[str] = field(default_factory=list)  # fingerprints of public families that gave nothing away, by year
     hidden: int = 0  # rows without figures, in all outputs
     checked: int = 0  # pairs of a hidden cell and an attacker
     held_by_rounding: int = 0  # hidden cells that exact numbers would give away

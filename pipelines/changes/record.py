@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pipelines.models import Model
     from pipelines.plan import Inputs
 
-# lists that are made of contracts alone
-OF_CONTRACTS = ("sources", "segments", "waves", "sampled_from")
+# lists that are made of contracts or rules alone, which are noted themselves
+MADE = ("sources", "segments", "waves", "sampled_from", "published_periods")
 # columns that make an item of a list; all others have it in their first column
 ITEM = {"population": ("monitor_code", "audience_code", "period_code")}
 # keys of a contract that describe the source and move no figure
@@ -27,7 +27,7 @@ def record(inputs: "Inputs") -> dict[str, JSON]:
     agreed = {s.name: s.contract for s in inputs.sources.values()}
     return {
         "contracts": {s.name: _contract(s.contract, s.measures) for s in inputs.sources.values()},
-        "lists": {name: _items(name, rows, agreed) for name, rows in inputs.lists.items() if name not in OF_CONTRACTS},
+        "lists": {name: _items(name, rows, agreed) for name, rows in inputs.lists.items() if name not in MADE},
         "rules": digest(inputs.rules.model_dump(mode="json")),
         "models": {
             m.name: {"made_of": digest(m.canonical), "reads": _reads(m), "grain": m.grain}

@@ -60,6 +60,7 @@ def main() -> None:
     which.add_parser("disclosure", help="hiding and audit of a made-up release with about 2,000 hidden cells")
     night = which.add_parser("nightly", help="one new delivery of 24, beside a build from nothing")
     night.add_argument("--answers", type=int, nargs="+", default=[2_000_000, 20_000_000], help="of the histories")
+    night.add_argument("--years", type=int, choices=[1, 6], default=6, help="that the deliveries are of")
     night.add_argument("--repeats", type=int, default=1)
     night.add_argument("--cache", type=Path, default=CACHE)
     far = which.add_parser("spark", help="what one core does per delivery, here and as an executor of Spark")
@@ -92,8 +93,10 @@ def main() -> None:
         print(growth.table(done))
         return
     if asked.which == "nightly":
-        print(f"{measure.machine()}; median of {asked.repeats}\n")
-        print(nightly.run(asked.cache, asked.answers, asked.repeats))
+        print(
+            f"{nightly.DELIVERIES} deliveries, years: {asked.years}; {measure.machine()}; median of {asked.repeats}\n"
+        )
+        print(nightly.run(asked.cache, asked.answers, asked.repeats, asked.years))
         return
     if asked.which == "spark":
         print(f"{asked.deliveries} deliveries; {measure.machine()}, DuckDB {duckdb.__version__}; one run\n")

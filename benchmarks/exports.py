@@ -19,24 +19,32 @@ def write(
     encoding: str = "utf-8",
     packed: bool = False,
     codes: list[str] | None = None,
+    by_quarter: bool = False,
 ) -> list[Path]:
-    """The deliveries with `rows` rows in all, made once and kept under `cache`; `codes`: of other organisations."""
+    """The deliveries with `rows` rows in all, made once and kept under `cache`; `codes`: of other organisations.
+
+    All answers are of 2011, whatever quarter a file is named after; or, `by_quarter`, of that quarter.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    of = "" if codes is None else f"_{len(codes)}"
+    of = ("" if codes is None else f"_{len(codes)}") + ("_quarters" if by_quarter else "")
     if codes is None:
         with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
             codes = sorted({row["organisation_code"] for row in csv.DictReader(file)})
     files = []
     for part in range(parts):
         first, last = rows * part // parts, rows * (part + 1) // parts
-        file_ = cache / f"klantcontact_klanten_{2011 + part // 4}-Q{part % 4 + 1}_{rows}_{parts}_{encoding}{of}.csv"
+        year, quarter = 2011 + part // 4, part % 4
+        file_ = cache / f"klantcontact_klanten_{year}-Q{quarter + 1}_{rows}_{parts}_{encoding}{of}.csv"
         if not file_.exists():
-            _write(file_, first, last, codes, encoding)
+            answered_on = f"DATE '2011-01-01' + (i * 365 // {max(last, 1)})::INTEGER"
+            if by_quarter:
+                answered_on = f"DATE '{year}-{3 * quarter + 1:02}-01' + ((i - {first}) * 90 // {last - first})::INTEGER"
+            _write(file_, first, last, codes, encoding, answered_on)
         files.append(_packed(file_) if packed else file_)
     return files
 
 
-def _write(file: Path, first: int, last: int, codes: list[str], encoding: str) -> None:
+def _write(file: Path, first: int, last: int, codes: list[str], encoding: str, answered_on: str) -> None:
     aside = file.with_suffix(".part")
     with duckdb.connect(config={"temp_directory": str(file.parent / ".spill")}) as con:
         con.execute("SET VARIABLE codes = $1", [codes])
@@ -51,7 +59,7 @@ def _write(file: Path, first: int, last: int, codes: list[str], encoding: str) -
                 'K11-' || lpad((CASE WHEN a % 2000 = 7 THEN i - 1 ELSE i END)::VARCHAR, 8, '0') AS "Responsnummer",
                 'C' || lpad((CASE WHEN a % 20 = 1 THEN i // 2 ELSE i END)::VARCHAR, 8, '0') AS "Klantnummer",
                 getvariable('codes')[(a // 32 % {len(codes)})::INTEGER + 1] AS "Organisatie",
-                strftime(DATE '2011-01-01' + (i * 365 // {max(last, 1)})::INTEGER, '%d-%m-%Y') AS "Contactdatum",
+                strftime({answered_on}, '%d-%m-%Y') AS "Contactdatum",
                 ['Balie', 'Telefoon', 'Telefoon', 'E-mail', 'Website', 'Website', 'Chat', 'Post'][
                   (b % 8)::INTEGER + 1] AS "Kanaal",
                 {_grade("b // 8")} AS "Cijfer contact",

@@ -3,6 +3,8 @@
 full    the first refresh, of all 24 deliveries
 night   23 deliveries are published already, the last one arrived
 
+The deliveries are the quarters of six years, or all of one year.
+
 python -m benchmarks.nightly NAME FOLDER       one of them, here; used by `python -m benchmarks`
 """
 
@@ -24,15 +26,15 @@ ANSWERS = 2.013  # a row of the export
 SOURCE = "klantcontact_customers"
 
 
-def run(cache: Path, sizes: list[int], repeats: int) -> str:
-    """The table as Markdown, for histories of so many answers."""
+def run(cache: Path, sizes: list[int], repeats: int, years: int) -> str:
+    """The table as Markdown, for histories of so many answers, in six years or in one."""
     lines = [
         "| answers | | wall s | CPU s | memory MiB | bytes, CPU s | of a full one | of the first night |",
         "|--:|---|--:|--:|--:|--:|--:|--:|",
     ]
     first = 0.0
     for size in sizes:
-        files = exports.write(cache, round(size / ANSWERS), DELIVERIES)
+        files = exports.write(cache, round(size / ANSWERS), DELIVERIES, by_quarter=years > 1)
         done: dict[str, list[Measured]] = {"full": [], "night": []}
         bytes_ = []
         for _ in range(repeats):

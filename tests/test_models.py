@@ -1,13 +1,15 @@
 """A table must be what its header says, and what the engine is taught adds up the same in any order."""
 
+import dataclasses
 import math
 import random
+import threading
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from pipelines import estimates, models, settings
+from pipelines import engine, estimates, models, settings
 from pipelines.errors import MeetlatError
 from pipelines.models import CheckFailed, Model
 
@@ -77,3 +79,14 @@ def test_fractions_add_up_the_same_in_any_order(size: float) -> None:
             sums |= {con.execute(f"SELECT exact_sum(x, {1000 * size}::DOUBLE) FROM t").fetchall()[0][0]}
     (sum,) = sums
     assert sum == pytest.approx(math.fsum(xs), rel=1e-14)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_most_work_waits_for_is_made_first(cores: int) -> None:
+    upstreams = {"late": ["middle"], "alone": [], "first": [], "middle": ["first"]}
+    work = {"late": 10, "alone": 11, "first": 1, "middle": 2}
+    given = dataclasses.replace(settings.load(), threads=cores)
+    begun: list[str] = []
+    engine.as_ready(given, upstreams, work, begun.append, threading.Event())
+    assert begun.index("first") < begun.index("middle") < begun.index("late")
+    assert begun[0] == "first" and (cores > 1 or begun == ["first", "middle", "alone", "late"])

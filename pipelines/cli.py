@@ -5,6 +5,7 @@ the command that needs it, so that `--help` is quick.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; what can go wrong ends in a sentence and a status, never in a traceback."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else a thread a core waits busily for work that never comes
     gc.set_threshold(50_000, 20, 100)  # Dagster holds so many objects that to go through them often is costly
     try:
         app()

@@ -416,11 +416,14 @@ def test_what_passed_is_not_attacked_again_and_a_leak_beside_it_is_found(tmp_pat
 
     stands = {(r["sector_code"], r["channel_code"], r["period_code"]): r for r in made.rows()}
     same = replace(made, stands=stands, release="r2").write(tmp_path / "same")
-    first = auditing.audit(same, [old], passed=first.passed)  # of which no figure is its own any more
+    first = auditing.audit(same, [old], passed=first.passed)  # where participants have news
     assert not first.failed and len(first.passed) == 2 and first.checked
     still = replace(made, stands=stands, release="r2").write(tmp_path / "still")
     again = auditing.audit(still, [old, same], passed=first.passed)
     assert again.passed == first.passed and not again.checked
+    nobody = replace(made, participants=()).write(tmp_path / "nobody")
+    night = replace(made, participants=(), stands=stands, release="r2").write(tmp_path / "night")
+    assert not auditing.audit(night, [nobody], passed=auditing.audit(nobody).passed).checked
     assert auditing.audit(still, [old, same]).checked == first.checked
 
     in_q1 = {key: row for key, row in stands.items() if key[2] == "Q1"}

@@ -79,7 +79,8 @@ class Family:
     def fingerprint(self, own: "dict[str, tuple[Row, ...]]") -> str:
         """Of all that an attack on this family depends on, with what participants have of their own."""
         named = Counter((r.as_of_release, r.as_of, r.is_hidden) for r in self.others)
-        newest = self.release if any(r.as_of_release == self.release for r in self.rows) else ""
+        names = {r.as_of_release for table in (*self.tables, self.others) for r in table}
+        newest = self.release if len(names) > 1 and self.release in names else ""  # it orders several, and no more
         rest = (self.output, self.rules, self.measure, self.weighted, sorted(self.parents.items()))
         text = repr((rest, self.answers_are_people, newest, self.tables, list(named.items()), sorted(own.items())))
         return hashlib.sha256(text.encode()).hexdigest()[:32]

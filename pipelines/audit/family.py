@@ -7,11 +7,9 @@ period connects have no atom in common: they are attacked apart, so a long histo
 
 import datetime as dt
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pipelines.audit.outputs import Measure, Row, Rules
@@ -61,7 +59,11 @@ class Family:
         return self.rows[0].cell.key
 
     def apart(self) -> "list[Family]":
-        """The rows of this release by spans of time that no period of any table connects, each as a family."""
+        """The rows of this release by spans of time that no period of any table connects, each as a family.
+
+        A table that the next one only dates anew is left out: whatever is possible now was possible then, without
+        anybody coming since, so it tells nothing more.
+        """
         spans: list[set[int]] = []
         pieces = _pieces(r for table in self.tables for r in table)
         for inside in pieces.values():
@@ -72,34 +74,49 @@ class Family:
             tables = [tuple(r for r in table if pieces[r.cell.period_code] <= span) for table in self.tables]
             others = tuple(r for r in self.others if pieces.get(r.cell.period_code, set()) & span)
             if tables[-1]:
-                said = tuple(t for t, after in pairwise([*tables, ()]) if t and t != after)
-                families.append(replace(self, tables=said, others=others))
+                figures = [[r.figures for r in table] for table in tables]
+                last = len(tables) - 1
+                said = (t for i, t in enumerate(tables) if t and (i == last or figures[i] != figures[i + 1]))
+                families.append(replace(self, tables=tuple(said), others=others))
         return families
 
     def fingerprint(self, own: "dict[str, tuple[Row, ...]]") -> str:
         """Of all that an attack on this family depends on, with what participants have of their own."""
-        named = Counter((r.as_of_release, r.as_of, r.is_hidden) for r in self.others)
-        names = {r.as_of_release for table in (*self.tables, self.others) for r in table}
-        newest = self.release if len(names) > 1 and self.release in names else ""  # it orders several, and no more
-        rest = (self.output, self.rules, self.measure, self.weighted, sorted(self.parents.items()))
-        text = repr((rest, self.answers_are_people, newest, self.tables, list(named.items()), sorted(own.items())))
+        place = {name: i for i, name in enumerate(self._named[0])}  # what a release is called tells nothing
+
+        def said(rows: Iterable[Row]) -> list[object]:
+            return [(r.figures, place[r.as_of_release or ""]) for r in rows]
+
+        text = repr(
+            (
+                (self.output, self.rules, self.measure, self.weighted, sorted(self.parents.items())),
+                (self.answers_are_people, [place[name] for name in self.epochs]),
+                [said(table) for table in self.tables],
+                [(name, said(rows)) for name, rows in sorted(own.items())],
+            )
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @cached_property
+    def _named(self) -> tuple[list[str], dict[str, tuple[int, tuple[int, dt.date, int]]]]:
+        """The releases that rows stand from, oldest first; and of each how many do, and where it is named first."""
+        named: dict[str, tuple[int, tuple[int, dt.date, int]]] = {}
+        for number, table in enumerate([*self.tables, self.others]):
+            for row in table:
+                name = row.as_of_release or ""
+                shown, first = named.get(name, (0, (number, row.as_of or dt.date.min, len(named))))
+                named[name] = shown + (not row.is_hidden), first
+        return sorted(named, key=lambda name: (name == self.release, named[name][1])), named
 
     @cached_property
     def epochs(self) -> list[str]:
         """The releases that rows stand from, oldest first: those that most rows stand from, and the last."""
-        first: dict[str, tuple[int, dt.date, int]] = {}
-        count: dict[str, int] = {}
-        for place, table in enumerate([*self.tables, self.others]):
-            for row in table:
-                name = row.as_of_release or ""
-                first.setdefault(name, (place, row.as_of or dt.date.min, len(first)))
-                count[name] = count.get(name, 0) + (not row.is_hidden)
-        order = sorted(first, key=lambda name: (name == self.release, first[name]))
+        order, named = self._named
         last = max((r.as_of_release or "" for r in self.rows), key=order.index)
         if self.taken_back:
             return [last]
-        kept = {last, *sorted(set(order) - {last}, key=lambda name: (-count[name], first[name]))[: EPOCHS - 1]}
+        most = sorted(set(order) - {last}, key=lambda name: (-named[name][0], named[name][1]))
+        kept = {last, *most[: EPOCHS - 1]}
         return [name for name in order if name in kept]
 
     @cached_property

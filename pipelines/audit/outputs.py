@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ class Row:
     @property
     def is_hidden(self) -> bool:
         return self.conf_status in ("C", "D") or self.suppression_reason is not None
+
+    @property
+    def figures(self) -> tuple[object, ...]:
+        """All that the row says but for when it was published."""
+        return _figures(self)
+
+
+_figures = attrgetter(*(field.name for field in fields(Row) if field.name not in ("as_of", "as_of_release")))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def write(
         if not file_.exists():
             answered_on = f"DATE '2011-01-01' + (i * 365 // {max(last, 1)})::INTEGER"
             if by_quarter:
-                answered_on = f"DATE '{year}-{3 * quarter + 1:02}-01' + ((i - {first}) * 90 // {last - first})::INTEGER"
+                answered_on = (
+                    f"DATE '{year}-{3 * quarter + 1:02}-01' + ((i - {first}) * 90 // {max(last - first, 1)})::INTEGER"
+                )
             _write(file_, first, last, codes, encoding, answered_on)
         files.append(_packed(file_) if packed else file_)
     return files

@@ -214,7 +214,7 @@ def here(folder: Path, memory: str | None = None) -> Results:
 
         def every() -> int:
             upstreams = {name: model.upstreams for name, model in after.items()}
-            work = {name: len(model.query) for name, model in after.items()}
+            work = {name: model.work for name, model in after.items()}
             engine.as_ready(given, upstreams, work, timed, threading.Event())
             return sum(measured.rows for measured in results.values())
 

@@ -5,7 +5,7 @@ night   23 deliveries are published already, the last one arrived
 
 The deliveries are the quarters of six years, or all of one year.
 
-python -m benchmarks.nightly NAME FOLDER       one of them, here; used by `python -m benchmarks`
+python -m benchmarks.nightly FOLDER       one of them, here; used by `python -m benchmarks`
 """
 
 import hashlib

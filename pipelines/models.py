@@ -75,6 +75,11 @@ class Model:
         constant = ("source_code", "delivery_id") if self.per_delivery else ()
         return [g for g in self.grain if g not in constant] or self.grain
 
+    @property
+    def work(self) -> int:
+        """About how much there is to do, as far as it can be told beforehand: the length of the query."""
+        return len(self.query)
+
     @functools.cached_property
     def canonical(self) -> JSON:
         """What the rows depend on: the query without comments and layout, types, grain and checks."""

@@ -564,7 +564,7 @@ class Build:
                 self._stage_all()
                 upstreams = {name: model.upstreams for name, model in self.inputs.models.items()}
                 upstreams[BEGUN] = [name for name, model in self.inputs.models.items() if model.per_delivery]
-                work = {name: len(model.query) for name, model in self.inputs.models.items()} | {BEGUN: 0}
+                work = {name: model.work for name, model in self.inputs.models.items()} | {BEGUN: 0}
 
                 def one(name: str) -> object:
                     return self.begun(begin) if name == BEGUN else self.parts(name)

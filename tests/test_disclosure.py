@@ -22,7 +22,7 @@ from conftest import Place, lines
 
 from pipelines import audit
 from pipelines.disclosure import outputs, own, standing
-from pipelines.disclosure.bounds import Rounding, families
+from pipelines.disclosure.bounds import Rounding, apart, families
 from pipelines.disclosure.cells import Cell, Key, reason
 from pipelines.disclosure.columns import COLUMNS, OWN
 from pipelines.disclosure.rules import Rules
@@ -281,6 +281,17 @@ def test_a_family_that_is_kept_is_as_it_was_row_for_row(tmp_path: Path) -> None:
     assert standing.from_ledger(kept.public.ledger) == {k: v for k, v in earlier.items() if not k[0]}
     assert kept.participants == now.participants
     assert outputs.keep(now, frozenset(), table, ledger).public.rows == now.public.rows
+
+
+def test_years_are_worked_on_apart_unless_a_period_connects_them() -> None:
+    cells = sorted(cells_of(drawn(GRADES)), key=lambda c: c.key)
+    year = dt.timedelta(days=366)
+    next_year = [c._replace(period_start=c.period_start + year, period_end=c.period_end + year) for c in cells]
+    assert apart([*cells, *next_year]) == [cells, next_year]
+    rolling = cells[0]._replace(
+        period_start=cells[0].period_start + year / 2, period_end=cells[0].period_end + year / 2
+    )
+    assert apart([*cells, *next_year, rolling]) == [[*cells, *next_year, rolling]]
 
 
 def test_a_correction_counts_by_what_it_moves() -> None:

@@ -74,9 +74,8 @@ def run(raw: Path, out: Path, key: bytes) -> None:
         for layer in {name.split(".")[0] for name in (*every, *plan.bare_tables())}:
             con.execute(f"CREATE SCHEMA {layer}")
         lists = reference.load(raw, {SOURCE: contract})
-        for name in lists:
-            columns = plan.REFERENCE[name]
-            engine.load_rows(con, f"reference.{name}", dict.fromkeys(columns, "VARCHAR"), lists[name])
+        for name, rows in lists.items():
+            engine.load_rows(con, f"reference.{name}", dict.fromkeys(plan.REFERENCE[name], "VARCHAR"), rows)
         con.execute(  # and which file a response is from
             RESPONSES.replace("SELECT\n", "SELECT\n  parse_filename(filename) AS delivery_id,\n", 1),
             {"files": sorted(map(str, (raw / SOURCE).glob("*.csv")))},

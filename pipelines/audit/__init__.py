@@ -27,13 +27,12 @@ from pipelines.audit import exact, outputs, plain
 from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests, shared
 from pipelines.audit.family import Family, families
 from pipelines.audit.findings import Finding, Report
-from pipelines.audit.outputs import Row, retained, under_the_same_rules
+from pipelines.audit.outputs import FamilyKey, Row, retained, under_the_same_rules
 from pipelines.audit.program import INFINITE
 from pipelines.audit.system import System
 
 __all__ = ["Finding", "Report", "audit", "concerned", "families_of", "news", "retained", "under_the_same_rules"]
 
-Key = tuple[str, str, str]  # of a family
 OUTSIDER = "an outsider"
 EXPOSED = 20  # cells that come closest, as many as anybody reads
 EXACT = 2  # of an attack
@@ -47,7 +46,7 @@ def audit(
     earlier: Sequence[Path] = (),
     threads: int | None = None,
     passed: Collection[str] = (),
-    only: Collection[Key] | None = None,
+    only: Collection[FamilyKey] | None = None,
 ) -> Report:
     """Try to recover what a release hides, with earlier ones (oldest first) at hand: the latest of those.
 
@@ -66,11 +65,12 @@ def audit(
     report = Report()
     for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
         for part in family.apart() if only is None or family.key in only else ():
-            mark = part.fingerprint(_own(part, now.participants))
+            own = _own(part, now.participants)
+            mark = part.fingerprint(own)
             if mark in passed:
                 report.passed.append(mark)
             else:
-                work.append(partial(_public, part, now.participants, mark))
+                work.append(partial(_public, part, own, mark))
     for name, rows in now.participants.items():
         for family in families(f"participants/{name}", *told, [rows], release=now.id):
             if only is None or family.key in only:
@@ -112,13 +112,13 @@ def _name(finding: Finding) -> tuple[object, ...]:
     return finding.output, finding.attacker, finding.what, finding.cell
 
 
-def families_of(findings: Iterable[Finding]) -> frozenset[Key]:
+def families_of(findings: Iterable[Finding]) -> frozenset[FamilyKey]:
     """The families (monitor, audience, measure) that give something away."""
     cells = [finding.cell for finding in findings if finding.cell is not None]
-    return frozenset(cell.key for cell in cells)
+    return frozenset(cell.family for cell in cells)
 
 
-def concerned(report: Report) -> frozenset[Key] | None:
+def concerned(report: Report) -> frozenset[FamilyKey] | None:
     """The families that its findings are of, which are all that may have any with less at hand; None: perhaps any."""
     return None if any(finding.cell is None for finding in report.findings) else families_of(report.findings)
 
@@ -130,12 +130,12 @@ def _alone(family: Family, name: str) -> Report:
     return report
 
 
-def _public(family: Family, participants: dict[str, list[Row]], mark: str) -> Report:
+def _public(family: Family, own: dict[str, tuple[Row, ...]], mark: str) -> Report:
     """Attack a family of the public output, as an outsider and as participants; `mark` is its fingerprint."""
     report = Report()
     attack = _judge(report, family, OUTSIDER)
     if attack is not None:
-        _join(report, attack, participants)
+        _join(report, attack, own)
     if not report.findings:
         report.passed.append(mark)
     return report
@@ -147,20 +147,16 @@ def _own(family: Family, participants: dict[str, list[Row]]) -> dict[str, tuple[
         return {}
     key, periods = family.key, {row.cell.period_code for row in family.rows}
     own = {
-        name: tuple(r for r in rows if r.cell.key == key and r.cell.period_code in periods)
+        name: tuple(r for r in rows if r.cell.family == key and r.cell.period_code in periods)
         for name, rows in participants.items()
     }
     return {name: mine for name, mine in own.items() if mine}
 
 
-def _join(report: Report, attack: Attack, participants: dict[str, list[Row]]) -> None:
+def _join(report: Report, attack: Attack, own: dict[str, tuple[Row, ...]]) -> None:
     """Attack as each participant, and of employees as every two, who put their own figures beside the public ones."""
     family = attack.system.family
-    own = {
-        name: mine
-        for name, mine in _own(family, participants).items()
-        if len(family.grid.within(mine[0].cell.sector_code))
-    }
+    own = {name: mine for name, mine in own.items() if len(family.grid.within(mine[0].cell.sector_code))}
     known: list[tuple[str, ...]] = []
     for name, rows in own.items():
         if _participate(report, attack, {name: rows}):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pipelines.audit.outputs import Measure, Row, Rules
+from pipelines.audit.outputs import FamilyKey, Measure, Row, Rules
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,8 @@ class Family:
         return self.tables[-1]
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.rows[0].cell.key
+    def key(self) -> FamilyKey:
+        return self.rows[0].cell.family
 
     def apart(self) -> "list[Family]":
         """The rows of this release by spans of time that no period of any table connects, each as a family.
@@ -276,8 +276,8 @@ def _dated(rows: list[Row], release: str) -> list[Row]:
     return [r if r.as_of_release else replace(r, as_of=newest.as_of, as_of_release=newest.as_of_release) for r in rows]
 
 
-def _split(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    split: dict[tuple[str, str, str], list[Row]] = {}
+def _split(rows: Iterable[Row]) -> dict[FamilyKey, list[Row]]:
+    split: dict[FamilyKey, list[Row]] = {}
     for row in rows:
-        split.setdefault(row.cell.key, []).append(row)
+        split.setdefault(row.cell.family, []).append(row)
     return split

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 
-from pipelines.audit.outputs import Cell
+from pipelines.audit.outputs import Cell, FamilyKey
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     exposed: list[Finding] = field(default_factory=list)  # the narrowest that still do, narrowest first
     notes: list[str] = field(default_factory=list)
-    attacked: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)  # outputs and families, by year
+    attacked: list[tuple[str, FamilyKey]] = field(default_factory=list)  # outputs and families, by year
     passed: list[str] = field(default_factory=list)  # fingerprints of public families that gave nothing away, by year
     hidden: int = 0  # rows without figures, in all outputs
     checked: int = 0  # pairs of a hidden cell and an attacker

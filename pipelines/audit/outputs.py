@@ -43,6 +43,9 @@ class Measure:
         return float(0.5 * 10.0**-self.decimals + 1e-9)
 
 
+FamilyKey = tuple[str, str, str]  # monitor, audience, measure
+
+
 @dataclass(frozen=True, order=True)
 class Cell:
     """The key of a row."""
@@ -55,7 +58,7 @@ class Cell:
     channel_code: str
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def family(self) -> FamilyKey:
         """The family that it belongs to."""
         return self.monitor_code, self.audience_code, self.measure_code
 

@@ -1,11 +1,12 @@
 """How closely a hidden cell can be reckoned from what is shown: linear programming over one family of cells.
 
-A family is everything that adds up to one another: the cells of one monitor, audience and measure, in years that no
-period connects. Its atoms are the finest sectors, channels and stretches of time that the cells are made of. Of each
-atom nobody outside knows the number of answers n, nor its numerator u, the sum of the answers on a scale from 0 to 1
-(0 <= u <= n); of a net promoter score the promoters a and detractors b, u = (n + a - b) / 2. Where answers have
-weights, which are not shown, sums of weights w of any size stand for n beside the numerators. A figure that is shown,
-rounded, bounds sums of them: n_shown -+ half a rounding step, (v - e) n <= u <= (v + e) n, all linear.
+A family is everything that adds up to one another: the cells of one monitor, audience and measure. Its atoms are
+the finest sectors, channels and stretches of time that the cells are made of. Of each atom nobody outside knows
+the number of answers n, nor its numerator u, the sum of the answers on a scale from 0 to 1 (0 <= u <= n); of a
+net promoter score the promoters a and detractors b, u = (n + a - b) / 2. Where answers have weights, which are not
+shown, sums of weights w of any size stand for n beside the numerators. A figure that is shown, rounded, bounds
+sums of them: n_shown -+ half a rounding step, (v - e) n <= u <= (v + e) n, all linear. Years that no period connects
+have nothing in common: `apart` makes a program of each.
 
 Cells made of the same atoms are one node: what is said of one is said of the other.
 """

@@ -75,11 +75,11 @@ def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> lis
     """The cells that a query gives, by column name, each with its `organisation_code` if there is one."""
     found = con.execute(query, parameters)
     names = [column[0] for column in found.description or ()]
-    absent = tuple(Cell._field_defaults.items())  # a row is read with these behind it
-    place = {name: len(names) + i for i, (name, _) in enumerate(absent)} | {n: i for i, n in enumerate(names)}
+    defaults = Cell._field_defaults  # stand behind every row, for the columns that it lacks
+    place = {name: len(names) + i for i, name in enumerate(defaults)} | {name: i for i, name in enumerate(names)}
     key, rest = itemgetter(*(place[n] for n in Key._fields)), itemgetter(*(place[n] for n in Cell._fields[1:]))
     organisation = place.get("organisation_code")
-    behind = tuple(value for _, value in absent)
+    behind = tuple(defaults.values())
     cells = []
     for row in found.fetchall():
         whole = row + behind

@@ -13,17 +13,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
 
 from benchmarks import measure
 from benchmarks.measure import Measured
-from pipelines import audit
-from pipelines.disclosure import outputs
+from pipelines import audit, engine
+from pipelines.disclosure import outputs, own, participants, tables
 from pipelines.disclosure.cells import Cell, Key
-from pipelines.disclosure.columns import COLUMNS, OWN
+from pipelines.disclosure.columns import COLUMNS
 from pipelines.disclosure.rules import Rules
 
 SEED = 20110930
+RELEASE = "r1"
+NOT_JUDGED = ("peer_group_type", "peer_group_code", "expected_range")  # of mart.organisation_benchmark
 YEAR = 2024
 GROUPS, LEAVES, CHANNELS, ORGANISATIONS = 4, 4, 5, 160
 # statistic, lowest and highest value, decimals, and who answers
@@ -99,22 +102,23 @@ def hide(folder: Path) -> Measured:
     """Decide what is shown of the answers, measured; and write the files that leave the house."""
     surveys = [Answers(family) for family in range(len(FAMILIES))]
     public = [cell for survey in surveys for cell in survey.cells()]
-    own = {f"o{o}": [cell for s in surveys for cell in s.cells(o)] for o in range(ORGANISATIONS)}
+    whose = own.table({f"o{o}": [cell for s in surveys for cell in s.cells(o)] for o in range(ORGANISATIONS)})
     made = []
 
     def work() -> int:
-        made.append(outputs.decide(public, own, PARENTS, Rules(), {}, QUARTERS[-1][1]))
+        made.append(outputs.decide(public, whose, PARENTS, Rules(), outputs.NOTHING, QUARTERS[-1][1]))
         return len(public)
 
     measured = measure.here(work)
     (disclosed,) = made
     (folder / "public").mkdir(parents=True)
-    outputs.write_rules(disclosed, folder / "public" / "disclosure.json")
-    tables = {"public/parquet/measure_score": (disclosed.public, COLUMNS)}
-    tables |= {f"participants/{name}/own": (shown, OWN) for name, shown in disclosed.participants.items()}
-    for name, (shown, columns) in tables.items():
-        rows = [outputs.dated({c.name: row.get(c.name) for c in columns}, "r1") for row in shown.rows]
-        outputs.write_table(rows, columns, folder / f"{name}.parquet")
+    outputs.write_rules(disclosed, RELEASE, folder / "public" / "disclosure.json")
+    long, verdicts = folder / "public" / "parquet" / "measure_score.parquet", folder / "verdicts.parquet"
+    tables.write(tables.of([outputs.dated(row, RELEASE) for row in disclosed.public.rows], COLUMNS), long)
+    with duckdb.connect() as con:
+        columns = ", ".join(f"'' AS {name}" for name in ("organisation_code", *Key._fields, *NOT_JUDGED))
+        engine.write_parquet(con, f"SELECT {columns}, 0 AS n_peers, 0 AS quartile WHERE false", verdicts)
+        participants.write(con, disclosed.participants, Rules(), RELEASE, long, verdicts, folder / "participants")
     return measured
 
 

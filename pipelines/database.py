@@ -118,13 +118,19 @@ def begin(settings: Settings, file: Path, tables: Mapping[str, Table], earlier: 
     return {**before, **{name: table.record for name, table in tables.items()}}
 
 
+def add(settings: Settings, file: Path, tables: Mapping[str, Table], before: Record) -> Record:
+    """Bring a file that holds what `before` says to these tables; gives what it holds then, for `complete`."""
+    with _changing(settings, file) as con:
+        _drop_views(con)
+        _fill(con, tables, before)
+    return {**before, **{name: table.record for name, table in tables.items()}}
+
+
 def complete(settings: Settings, file: Path, tables: Mapping[str, Table], models: list[Model], before: Record) -> None:
     """Bring a file that holds what `before` says to all these tables, in one transaction."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     with _changing(settings, file) as con:
-        views = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND database_name = $1"
-        for (view,) in con.execute(views, ["published"]).fetchall():
-            con.execute(f"DROP VIEW {view}")
+        _drop_views(con)
         for name in before.keys() - tables.keys():
             con.execute(f"DROP TABLE {name}")
         _fill(con, tables, before)
@@ -177,6 +183,12 @@ def _changing(settings: Settings, file: Path) -> Iterator[duckdb.DuckDBPyConnect
         con.execute("USE memory")
         con.execute("CHECKPOINT published")
         con.execute("DETACH published")
+
+
+def _drop_views(con: duckdb.DuckDBPyConnection) -> None:
+    views = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND database_name = $1"
+    for (view,) in con.execute(views, ["published"]).fetchall():
+        con.execute(f"DROP VIEW {view}")
 
 
 def _fill(con: duckdb.DuckDBPyConnection, tables: Mapping[str, Table], before: Record) -> None:

@@ -11,7 +11,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.disclosure.outputs import Disclosed
 
 FLUSHES = 16  # files that are brought to the disk at once
+RESTRICTED = Path("restricted") / "warehouse.duckdb"
 LEDGER = "published_figures.parquet"  # in restricted/: what the next refresh must know of public/ and participants/
 
 META = {
@@ -122,6 +123,12 @@ def _publish(build: Build) -> Published:
     Raises MeetlatError, leaving the current release served, if the gate or the audit stops it; the
     candidate then stays in `candidates/`.
     """
+    with ThreadPoolExecutor(1) as pool:  # what may be shown is decided on one core
+        return _published(build, pool.submit(_restricted, build))
+
+
+def _published(build: Build, restricted: Future[plan.Begun]) -> Published:
+    """The same while the tables go into the restricted file."""
     settings = build.settings
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
@@ -136,7 +143,7 @@ def _publish(build: Build) -> Published:
         aside = releases / f".aside-{id}-{uuid.uuid4().hex[:8]}"
         try:
             failpoint("release-write-before")
-            id, gate, said = _make(build, id, disclosed, gate, aside, seconds)
+            id, gate, said = _make(build, id, disclosed, gate, restricted, aside, seconds)
             final = releases / id
             failpoint("release-write-after")
             if stopped := _stopped(gate):
@@ -159,7 +166,13 @@ def _publish(build: Build) -> Published:
 
 
 def _make(
-    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], aside: Path, seconds: dict[str, float]
+    build: Build,
+    id: str,
+    disclosed: "Disclosed",
+    gate: list[dict[str, JSON]],
+    restricted: Future[plan.Begun],
+    aside: Path,
+    seconds: dict[str, float],
 ) -> "tuple[str, list[dict[str, JSON]], _Said]":
     """Fill `aside` with the release, attack what leaves the house, verify and seal it.
 
@@ -172,10 +185,11 @@ def _make(
         return id, gate, _Said()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    said = _fill(build, id, disclosed, gate, aside, seconds)
+    said = _fill(build, id, disclosed, gate, restricted, aside, seconds)
     withheld, kept = said.withheld, said.kept
     if withheld or kept:
         # better no figure of a family than one that gives a hidden one away; better an old one than news
+        (aside / RESTRICTED).rename(restricted.result()[0])  # there it is completed anew
         shutil.rmtree(aside)
         aside.mkdir(mode=0o750)
         if withheld:
@@ -184,7 +198,7 @@ def _make(
             disclosed = _as_shown(build, disclosed, kept)
             id = digest([inputs_id, disclosed.held])[:16]
             gate = _gate(build, id)
-        again = _fill(build, id, disclosed, gate, aside, seconds)
+        again = _fill(build, id, disclosed, gate, restricted, aside, seconds)
         said = replace(again, withheld=withheld, kept=kept)
     if said != _Said():
         _note(aside, said)
@@ -195,7 +209,13 @@ def _make(
 
 
 def _fill(
-    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
+    build: Build,
+    id: str,
+    disclosed: "Disclosed",
+    gate: list[dict[str, JSON]],
+    restricted: Future[plan.Begun],
+    folder: Path,
+    seconds: dict[str, float],
 ) -> "_Said":
     """Fill the folder of a release. What leaves the house comes first, and is attacked while all else is written.
 
@@ -204,7 +224,7 @@ def _fill(
     outputs = _write_outputs(build, id, disclosed, folder)
     with ThreadPoolExecutor(1) as pool:
         attack = pool.submit(_attack, build, folder)
-        _assemble(build, id, disclosed, gate, outputs, folder)
+        _assemble(build, id, disclosed, gate, outputs, restricted, folder)
         clock = time.perf_counter()
         said = attack.result()
     seconds["audit"] = seconds.get("audit", 0.0) + time.perf_counter() - clock
@@ -352,47 +372,40 @@ def _assemble(
     disclosed: "Disclosed",
     gate: list[dict[str, JSON]],
     outputs: dict[str, tuple[str, list[Column], Path]],
+    restricted: Future[plan.Begun],
     folder: Path,
 ) -> None:
     """Add all else to the folder with the `outputs`: Parquet by hard link from the parts, and what is made of it."""
     from pipelines.dataset import handout
 
-    models = [m for m in build.inputs.models.values() if not m.working]
+    models = _of_a_release(build)
     files: dict[str, dict[str, Path]] = {}
-    made_of: dict[str, dict[str, str | None]] = {}
     for model in models:
         base = folder / ("restricted/parquet" if model.restricted else "parquet")
         placed = _placed(build, model)
         files[model.name] = {key: _link(part.file(), base / name) for key, (part, name) in placed.items()}
-        made_of[model.name] = {key: part.hash for key, (part, _) in placed.items()}
-    whole = files | {m.name: {"": build.parts(m.name)[0].file()} for m in models if not m.restricted}
     _hide_employees(build, models, files, folder)
     meta = _meta_rows(build, id, disclosed, models, gate)
-    for name, (_, _, columns) in META.items():
-        files[name] = whole[name] = {"": folder / "parquet" / f"{name}.parquet"}
-        made_of[name] = {"": None}
+    tables = {m.name: _table(build, m) for m in models}
+    for name, (text, _, columns) in META.items():
+        files[name] = {"": folder / "parquet" / f"{name}.parquet"}
+        tables[name] = Table(text, columns, files[name], {"": None})
         if name not in kept.TABLES:
             _write_rows(files[name][""], columns, meta[name])
-
-    described = {m.name: (m.text, m.columns) for m in models}
-    described |= {name: (text, columns) for name, (text, _, columns) in META.items()}
-    tables = {n: Table(*told, whole[n], made_of[n]) for n, told in described.items()}
+    kept_in = {m.name for m in models if m.restricted}
     house = {
-        n: Table(*told, files[n], dict.fromkeys(files[n])) for n, told in described.items() if not _restricted(build, n)
+        name: replace(table, files=files[name], made_of=dict.fromkeys(files[name]))
+        for name, table in tables.items()
+        if name not in kept_in
     }
     public = {n: Table(text, columns, {"": file}, {"": None}) for n, (text, columns, file) in outputs.items()}
     earlier = plan.manifest(build.settings)
     _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
 
     def write_restricted() -> None:
-        file = folder / "restricted" / "warehouse.duckdb"
-        begun, before = build.begun(lambda: begin(build))
-        if begun.exists():
-            begun.rename(file)
-            begun.parent.rmdir()
-        else:  # it went into a first attempt
-            before = {}
-        database.complete(build.settings, file, tables, models, before)
+        file, holds = restricted.result()
+        database.complete(build.settings, file, tables, models, holds)
+        file.rename(folder / RESTRICTED)
 
     facts = meta["meta.release"][0]
     datasets = [
@@ -411,24 +424,37 @@ def _assemble(
         handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
 
 
-def begin(build: Build) -> tuple[Path, database.Record]:
+def begin(build: Build) -> plan.Begun:
     """Begin the restricted file with the tables made per delivery, aside, while the others are still made.
 
     Gives the file and what it holds.
     """
-    models = [m for m in build.inputs.models.values() if m.per_delivery and not m.working]
-    tables = {}
-    for model in models:
-        parts = {key: part for key, (part, _) in _placed(build, model).items()}
-        files = {key: part.file() for key, part in parts.items()}
-        made_of = {key: part.hash for key, part in parts.items()}
-        tables[model.name] = Table(model.text, model.columns, files, made_of)
+    tables = {m.name: _table(build, m) for m in _of_a_release(build) if m.per_delivery}
     earlier = plan.manifest(build.settings)
     # a copy would hold what was erased in blocks that are not used any more
     renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
     file = build.store.aside("restricted") / "warehouse.duckdb"
     before = history.latest(build.settings) if renews else None
     return file, database.begin(build.settings, file, tables, before)
+
+
+def _restricted(build: Build) -> plan.Begun:
+    """The same with the tables of all models: what is known before it is decided what may be shown."""
+    file, holds = build.begun(lambda: begin(build))
+    tables = {m.name: _table(build, m) for m in _of_a_release(build)}
+    return file, database.add(build.settings, file, tables, holds)
+
+
+def _of_a_release(build: Build) -> list[Model]:
+    """The models of which the tables stand in a release."""
+    return [m for m in build.inputs.models.values() if not m.working]
+
+
+def _table(build: Build, model: Model) -> Table:
+    """A table as its parts hold it, with nothing hidden."""
+    parts = {key: part for key, (part, _) in _placed(build, model).items()}
+    files = {key: part.file() for key, part in parts.items()}
+    return Table(model.text, model.columns, files, {key: part.hash for key, part in parts.items()})
 
 
 def _placed(build: Build, model: Model) -> dict[str, tuple[Part, str]]:
@@ -508,9 +534,9 @@ def _write_outputs(
     build: Build, id: str, disclosed: "Disclosed", folder: Path
 ) -> dict[str, tuple[str, list[Column], Path]]:
     """Fill `public/` and `participants/`, and keep the ledger of what they show. Gives the tables of `public/`."""
-    from pipelines.disclosure import outputs
+    from pipelines.disclosure import outputs, participants
 
-    models = [m for m in build.inputs.models.values() if not m.working]
+    models = _of_a_release(build)
     files = {m.name: build.parts(m.name)[0].file() for m in models if not m.restricted}
     headline = {
         m.name: m.text
@@ -523,13 +549,13 @@ def _write_outputs(
     (folder / "public").mkdir(mode=0o750)
     outputs.write_ledger(disclosed, id, folder / "restricted" / LEDGER)
     with duckdb.connect() as con:
+        made = outputs.write_public(con, disclosed, id, files, headline, dimensions, folder / "public")
         (benchmark,) = build.parts("mart.organisation_benchmark")
-        outputs.write_participants(con, disclosed, id, benchmark.file(), folder / "participants")
-        return outputs.write_public(con, disclosed, id, files, headline, dimensions, folder / "public")
-
-
-def _restricted(build: Build, table: str) -> bool:
-    return table in build.inputs.models and build.inputs.models[table].restricted
+        *_, long = made["mart.measure_score"]
+        participants.write(
+            con, disclosed.participants, disclosed.rules, id, long, benchmark.file(), folder / "participants"
+        )
+    return made
 
 
 def _plain(text: str) -> str:

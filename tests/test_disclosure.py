@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Place, lines
 
-from pipelines import audit
-from pipelines.disclosure import outputs, own, standing
+from pipelines import audit, engine
+from pipelines.disclosure import cells as reading
+from pipelines.disclosure import outputs, own, participants, standing, tables
 from pipelines.disclosure.bounds import Rounding, apart, families
 from pipelines.disclosure.cells import Cell, Key, reason
-from pipelines.disclosure.columns import COLUMNS, OWN
+from pipelines.disclosure.columns import COLUMNS
 from pipelines.disclosure.rules import Rules
 
 FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
@@ -141,21 +142,25 @@ def cell_of(
     )  # fmt: skip
 
 
-def write(survey: Survey, folder: Path, earlier: standing.Earlier | None = None, *, secondary: bool = True) -> None:
+def write(survey: Survey, folder: Path, earlier: outputs.Earlier | None = None, *, secondary: bool = True) -> None:
     """The outputs of these answers, as a release holds them."""
     organisations = {a.organisation for a in survey.answers}
+    its_own = own.table({o: cells_of(survey, o) for o in organisations})
     disclosed = outputs.decide(
-        cells_of(survey), {o: cells_of(survey, o) for o in organisations}, survey.parents, RULES, earlier or {},
-        dt.date(YEAR, 12, 31), secondary=secondary,
+        cells_of(survey), its_own, survey.parents, RULES, earlier or outputs.NOTHING, dt.date(YEAR, 12, 31),
+        secondary=secondary,
     )  # fmt: skip
     (folder / "public").mkdir(parents=True)
     outputs.write_rules(disclosed, folder.name, folder / "public" / "disclosure.json")
     rows = [outputs.dated(row, folder.name) for row in disclosed.public.rows]
-    outputs.write_table(rows, COLUMNS, folder / "public" / "parquet" / "measure_score.parquet")
-    for organisation, shown in disclosed.participants.items():
-        own_rows = [{c.name: row.get(c.name) for c in OWN} for row in shown.rows]
-        file = folder / "participants" / organisation / "own.parquet"
-        outputs.write_table((outputs.dated(row, folder.name) for row in own_rows), OWN, file)
+    public = folder / "public" / "parquet" / "measure_score.parquet"
+    tables.write(tables.of(rows, COLUMNS), public)
+    with duckdb.connect() as con:
+        verdicts = folder / "verdicts.parquet"  # of mart.organisation_benchmark: nobody is judged
+        names = ("organisation_code", *Key._fields, "peer_group_type", "peer_group_code", "expected_range")
+        columns = ", ".join(f"'' AS {name}" for name in names)
+        engine.write_parquet(con, f"SELECT {columns}, 0 AS n_peers, 0 AS quartile WHERE false", verdicts)
+        participants.write(con, disclosed.participants, RULES, folder.name, public, verdicts, folder / "participants")
     outputs.write_ledger(disclosed, folder.name, folder / "ledger.parquet")
 
 
@@ -221,7 +226,7 @@ def test_no_newcomer_of_ten_nights_is_known_within_a_grade(tmp_path: Path) -> No
     order = list(survey.answers)
     rng.shuffle(order)
     kept, coming = order[:-60], order[-60:]
-    earlier: standing.Earlier = {}
+    earlier: dict[Key, standing.Standing] = {}
     before: dict[Key, tuple[float, int]] = {}
     republished = stood = 0
     for night in range(10):
@@ -272,13 +277,13 @@ def test_a_family_that_is_kept_is_as_it_was_row_for_row(tmp_path: Path) -> None:
     table, ledger = (tmp_path / "first" / f for f in ("public/parquet/measure_score.parquet", "ledger.parquet"))
     cells = cells_of(survey)
     earlier = outputs.read_ledger(ledger)
-    own_cells = {o: cells_of(survey, o) for o in sorted({a.organisation for a in survey.answers})[:2]}
-    now = outputs.decide(cells, own_cells, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
+    two = own.table({o: cells_of(survey, o) for o in sorted({a.organisation for a in survey.answers})[:2]})
+    now = outputs.decide(cells, two, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
     before = pq.read_table(table).to_pylist()
     assert [r["value"] for r in now.public.rows] != [r["value"] for r in before]
     kept = outputs.keep(now, frozenset({cells[0].key.family}), table, ledger)
     assert sorted(kept.public.rows, key=Key.of) == sorted(before, key=Key.of) and kept.held != now.held
-    assert standing.from_ledger(kept.public.ledger) == {k: v for k, v in earlier.items() if not k[0]}
+    assert standing.from_ledger(kept.public.ledger) == earlier.public
     assert kept.participants == now.participants
     assert outputs.keep(now, frozenset(), table, ledger).public.rows == now.public.rows
 
@@ -310,17 +315,26 @@ def test_a_correction_counts_by_what_it_moves() -> None:
 def test_what_an_organisation_gets_hides_no_small_cell_in_a_difference(seed: int) -> None:
     """Each table is whole: channels add up to the total, quarters to the year, and none of them is small."""
     survey = drawn(seed)
-    for organisation in sorted({a.organisation for a in survey.answers}):
-        for family in families(own.given(cells_of(survey, organisation), RULES)).values():
-            assert all(c.n_respondents >= RULES.respondents for c in family)
-            by_period: dict[str, dict[str, int]] = defaultdict(dict)
-            for cell in family:
-                by_period[cell.key.period_code][cell.key.channel_code] = cell.n_answers
-            for found in by_period.values():
-                parts = [n for channel, n in found.items() if channel != "all"]
-                assert not parts or sum(parts) == found["all"]
-            quarters = [found["all"] for period, found in by_period.items() if "-Q" in period and "YTD" not in period]
-            assert not quarters or sum(quarters) == by_period[f"{YEAR}"]["all"]
+    organisations = sorted({a.organisation for a in survey.answers})
+    with duckdb.connect() as con:
+        con.register("own_cell", own.table({o: cells_of(survey, o) for o in organisations}))
+        own.given(con, RULES)
+        for organisation in organisations:
+            given = reading.read(con, "SELECT * FROM given WHERE organisation_code = $1", organisation)
+            for family in families(given).values():
+                check_whole(family)
+
+
+def check_whole(family: list[Cell]) -> None:
+    assert all(c.n_respondents >= RULES.respondents for c in family)
+    by_period: dict[str, dict[str, int]] = defaultdict(dict)
+    for cell in family:
+        by_period[cell.key.period_code][cell.key.channel_code] = cell.n_answers
+    for found in by_period.values():
+        parts = [n for channel, n in found.items() if channel != "all"]
+        assert not parts or sum(parts) == found["all"]
+    quarters = [found["all"] for period, found in by_period.items() if "-Q" in period and "YTD" not in period]
+    assert not quarters or sum(quarters) == by_period[f"{YEAR}"]["all"]
 
 
 # --- the house -----------------------------------------------------------------------------------

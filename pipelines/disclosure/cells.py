@@ -71,21 +71,15 @@ class Cell(NamedTuple):
     provenance: str = "survey"
 
 
-def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> list[tuple[str, Cell]]:
-    """The cells that a query gives, by column name, each with its `organisation_code` if there is one."""
+def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> list[Cell]:
+    """The cells that a query gives, by column name."""
     found = con.execute(query, parameters)
     names = [column[0] for column in found.description or ()]
     defaults = Cell._field_defaults  # stand behind every row, for the columns that it lacks
     place = {name: len(names) + i for i, name in enumerate(defaults)} | {name: i for i, name in enumerate(names)}
     key, rest = itemgetter(*(place[n] for n in Key._fields)), itemgetter(*(place[n] for n in Cell._fields[1:]))
-    organisation = place.get("organisation_code")
     behind = tuple(defaults.values())
-    cells = []
-    for row in found.fetchall():
-        whole = row + behind
-        cell = Cell(Key._make(key(whole)), *rest(whole))
-        cells.append(("" if organisation is None else row[organisation], cell))
-    return cells
+    return [Cell(Key._make(key(whole)), *rest(whole)) for whole in (row + behind for row in found.fetchall())]
 
 
 def reason(cell: Cell, rules: Rules) -> str | None:

@@ -6,33 +6,39 @@ estimate. The DuckDB file of `public/` is assembled by `release.py`, like the ot
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from pipelines.disclosure import cells as reading
-from pipelines.disclosure import own, standing
+from pipelines.disclosure import participants, standing, tables
 from pipelines.disclosure.cells import Cell, Key
-from pipelines.disclosure.columns import COLUMNS, COMPARED, LEDGER, LOST, OWN, TREND
+from pipelines.disclosure.columns import COLUMNS, COMPARED, LEDGER, LOST, TREND
+from pipelines.disclosure.participants import Own
 from pipelines.disclosure.rules import CLOSEST, Rules
-from pipelines.disclosure.standing import Earlier, Shown
+from pipelines.disclosure.standing import Shown, Standing
 from pipelines.engine import quoted, write_parquet
 from pipelines.models import Column
 from pipelines.parts import JSON
 
-ARROW = {
-    "VARCHAR": pa.string(), "BIGINT": pa.int64(), "INTEGER": pa.int32(), "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(), "DATE": pa.date32(),
-}  # fmt: skip
 KEYS = ", ".join(Key._fields)
 LONG = "Every published figure at the headline grain, in one long table, rounded, with what is hidden and why."
 DIMENSIONS = tuple(f"core.dim_{name}" for name in ("monitor", "audience", "sector", "channel", "measure", "period"))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a release showed: the figures of `public/` by key, and the ledger of those of participants."""
+
+    public: Mapping[Key, Standing]
+    own: pa.Table
+
+
+NOTHING = Earlier({}, tables.of([], LEDGER))
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Disclosed:
     """What may be shown. `measures`, `weighted` describe the families; `lost` is the price, by family."""
 
     public: Shown
-    participants: dict[str, Shown]
+    participants: Own
     rules: Rules
     parents: dict[str, str | None]
     measures: dict[str, JSON]
@@ -51,8 +57,7 @@ class Disclosed:
     @property
     def held(self) -> list[JSON]:
         """The figures that stand as they were; what came before matters to a release by these alone."""
-        shown = [("", self.public), *sorted(self.participants.items())]
-        return [[organisation, *key] for organisation, each in shown for key in each.held]
+        return [["", *key] for key in self.public.held] + [[own, *key] for own, key in self.participants.held]
 
 
 def disclose(
@@ -68,16 +73,14 @@ def disclose(
 ) -> Disclosed:
     """Decide for every cell of the published period types what is shown of it; nothing of families `withheld`."""
     scope = "SELECT * FROM read_parquet($1) WHERE list_contains($2, period_type)"
-    published = [cell for _, cell in reading.read(con, scope, str(cells), list(rules.periods))]
-    by_organisation: dict[str, list[Cell]] = {}
-    for organisation, cell in reading.read(con, scope, str(own_cells), list(rules.periods)):
-        by_organisation.setdefault(organisation, []).append(cell)
-    return decide(published, by_organisation, parents, rules, earlier, data_through, withheld, threads=threads)
+    published = reading.read(con, scope, str(cells), list(rules.periods))
+    own = con.sql(scope, params=[str(own_cells), list(rules.periods)]).to_arrow_table()
+    return decide(published, own, parents, rules, earlier, data_through, withheld, threads=threads)
 
 
 def decide(
     published: Sequence[Cell],
-    by_organisation: Mapping[str, Sequence[Cell]],
+    own_cells: pa.Table,
     parents: dict[str, str | None],
     rules: Rules,
     earlier: Earlier,
@@ -87,18 +90,8 @@ def decide(
     threads: int | None = None,
 ) -> Disclosed:
     """The same for cells that are at hand. Without `secondary` nothing is protected against being reckoned."""
-    public = standing.show(published, parents, rules, earlier, data_through, "", withheld, secondary, threads)
-    shown = {
-        organisation: standing.show(
-            [c for c in own.given(each, rules) if c.key.family not in withheld],
-            {},
-            rules,
-            earlier,
-            data_through,
-            organisation,
-        )
-        for organisation, each in sorted(by_organisation.items())
-    }
+    public = standing.show(published, parents, rules, earlier.public, data_through, withheld, secondary, threads)
+    own = participants.show(own_cells, rules, earlier.own, data_through, withheld)
     measures = {
         c.key.measure_code: {
             "statistic": c.statistic,
@@ -109,21 +102,21 @@ def decide(
         for c in sorted(published, key=lambda c: c.key.measure_code)
     }
     weighted = sorted({(c.key.monitor_code, c.key.audience_code) for c in published if c.is_weighted})
-    return Disclosed(public, shown, rules, parents, measures, weighted, _lost(published, public), data_through)
+    return Disclosed(public, own, rules, parents, measures, weighted, _lost(published, public), data_through)
 
 
 def keep(disclosed: Disclosed, families: frozenset[tuple[str, str, str]], table: Path, ledger: Path) -> Disclosed:
     """The same with these families as an earlier release showed them, row for row, from its table and its ledger."""
 
-    def of(file: Path) -> list[dict[str, JSON]]:
-        rows = pyarrow.parquet.ParquetFile(file).read().to_pylist() if file.is_file() else []
-        return [r for r in rows if Key.of(r).family in families and not r.get("organisation_code")]
+    def of(rows: list[dict[str, JSON]]) -> list[dict[str, JSON]]:
+        return [row for row in rows if Key.of(row).family in families]
 
-    before, now = of(table), disclosed.public
+    before = of(pyarrow.parquet.ParquetFile(table).read().to_pylist() if table.is_file() else [])
+    now, stood = disclosed.public, of(_split(ledger)[0].to_pylist())
     rows = [r for r in now.rows if Key.of(r).family not in families]
     told = [r for r in now.ledger if Key.of(r).family not in families]
     held = [k for k in now.held if k.family not in families] + [Key.of(r) for r in before]
-    public = Shown(sorted([*rows, *before], key=Key.of), sorted([*told, *of(ledger)], key=Key.of), sorted(held))
+    public = Shown(sorted([*rows, *before], key=Key.of), sorted([*told, *stood], key=Key.of), sorted(held))
     return replace(disclosed, public=public)
 
 
@@ -147,26 +140,28 @@ def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def write_table(
-    rows: Iterable[Mapping[str, JSON]], columns: Sequence[Column], file: Path, compression: str = "zstd"
-) -> pa.Table:
-    """Rows as Parquet, in the order given."""
-    schema = pa.schema([(c.name, ARROW[c.type]) for c in columns])
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    pyarrow.parquet.write_table(table, file, compression=compression, version="1.0")
-    return table
-
-
 def write_ledger(disclosed: Disclosed, release_id: str, file: Path) -> None:
     """What the next refresh must know of what is published now. Not for anybody else."""
-    every = [row for shown in (disclosed.public, *disclosed.participants.values()) for row in shown.ledger]
-    write_table((dated(row, release_id) for row in every), LEDGER, file)
+    public = tables.of((dated(row, release_id) for row in disclosed.public.ledger), LEDGER)
+    own = disclosed.participants.ledger
+    place = own.schema.get_field_index("as_of_release")
+    named = own.column(place).fill_null(release_id)
+    tables.write(pa.concat_tables([public, own.set_column(place, own.schema.field(place), named)]), file)
 
 
 def read_ledger(file: Path) -> Earlier:
     """The ledger of an earlier release; empty if it has none."""
-    return standing.from_ledger(pyarrow.parquet.ParquetFile(file).read().to_pylist()) if file.is_file() else {}
+    public, own = _split(file)
+    return Earlier(standing.from_ledger(public.to_pylist()), own)
+
+
+def _split(ledger: Path) -> tuple[pa.Table, pa.Table]:
+    """The rows of a ledger that are of `public/`, which come first, and those of participants; none without a file."""
+    if not ledger.is_file():
+        return NOTHING.own, NOTHING.own
+    rows = pyarrow.parquet.ParquetFile(ledger).read()
+    n = rows.column("organisation_code").to_pylist().count("")
+    return rows.slice(0, n), rows.slice(n)
 
 
 def dated(row: dict[str, JSON], release_id: str) -> dict[str, JSON]:
@@ -190,18 +185,18 @@ def write_public(
     """
     parquet = folder / "parquet"
     rows = [dated(row, release_id) for row in disclosed.public.rows]
-    tables: dict[str, tuple[str, list[Column], Path]] = {}
+    made: dict[str, tuple[str, list[Column], Path]] = {}
 
     def add(name: str, text: str, columns: list[Column], query: str | None = None, order: str = KEYS) -> Path:
         file = parquet / f"{name.split('.')[1]}.parquet"
         if query is not None:
             casts = ", ".join(f"{c.name}::{c.type} AS {c.name}" for c in columns)
             write_parquet(con, f"SELECT {casts} FROM ({query}) ORDER BY {order}", file)
-        tables[name] = (text, columns, file)
+        made[name] = (text, columns, file)
         return file
 
     long = add("mart.measure_score", LONG, COLUMNS)
-    write_table(rows, COLUMNS, long)
+    tables.write(tables.of(rows, COLUMNS), long)
     source = f"read_parquet({quoted(str(long))})"
     for name, text in headline.items():
         of = f"SELECT shown.* FROM {source} AS shown SEMI JOIN read_parquet({quoted(str(files[name]))}) USING ({KEYS})"
@@ -238,7 +233,7 @@ def write_public(
     for name, (text, columns) in dimensions.items():
         add(name, text, columns, f"SELECT * FROM read_parquet({quoted(str(files[name]))})", columns[0].name)
     write_rules(disclosed, release_id, folder / "disclosure.json")
-    return tables
+    return made
 
 
 def write_rules(disclosed: Disclosed, release_id: str, file: Path) -> None:
@@ -255,50 +250,3 @@ def write_rules(disclosed: Disclosed, release_id: str, file: Path) -> None:
         "lost": disclosed.lost,
     }
     file.write_text(json.dumps(document, indent=1, default=str))
-
-
-def write_participants(
-    con: duckdb.DuckDBPyConnection, disclosed: Disclosed, release_id: str, benchmark: Path, folder: Path
-) -> None:
-    """One folder an organisation: its own figures, and beside them what public/ shows of its sector and of all.
-
-    Of `benchmark`, mart.organisation_benchmark, only the verdicts are shown (expected range, quartile), where the
-    sector is neither hidden nor of few organisations.
-    """
-    public = {Key.of(row): row for row in disclosed.public.rows}
-    verdicts = {
-        (row[0], Key(*row[1:7])): row[7:]
-        for row in con.execute(
-            "SELECT organisation_code, monitor_code, period_code, audience_code, peer_group_code, channel_code, "
-            "measure_code, expected_range, quartile FROM read_parquet($1) WHERE peer_group_type = 'sector' AND "
-            "n_peers + 1 >= $2",
-            [str(benchmark), disclosed.rules.percentiles_from],
-        ).fetchall()
-    }
-    for organisation, shown in disclosed.participants.items():
-        rows = []
-        for row in shown.rows:
-            key = Key.of(row)
-            sector, everybody = public.get(key), public.get(key._replace(sector_code="all"))
-            level = sector["value"] if sector else None
-            is_shown = row["value"] is not None and level is not None
-            expected, quartile = verdicts.get((organisation, key), (None, None)) if is_shown else (None, None)
-            rows.append(
-                {c.name: row.get(c.name) for c in OWN}
-                | {
-                    "benchmark_sector_value": level,
-                    "benchmark_all_value": everybody["value"] if everybody else None,
-                    "gap": round(row["value"] - level, 6) if is_shown else None,
-                    "expected_range": expected,
-                    "quartile": quartile,
-                }
-            )
-        place = folder / _folder_name(organisation)
-        dated_rows = (dated(row, release_id) for row in rows)
-        table = write_table(dated_rows, OWN, place / "own.parquet", "none")  # few rows: packed it is no smaller
-        pyarrow.csv.write_csv(table, place / "own.csv")
-
-
-def _folder_name(code: str) -> str:
-    """A code as the name of a folder, another one for every code."""
-    return quote(code, safe="").replace(".", "%2E")

@@ -9,95 +9,145 @@ where there are no waves:
   each channel          small ones pooled as `other`, with the smallest of the rest if they are too few themselves
   quarters, to date     if every quarter has enough people, and their margins give no small cell away
   quarters by channel   if every one of these cells has enough people
+
+No figure depends on another organisation, so all of them are worked on at once, in columns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from pipelines.disclosure.bounds import families
-from pipelines.disclosure.cells import Cell
+import duckdb
+import pyarrow as pa
+
+from pipelines.disclosure.cells import Cell, Key
 from pipelines.disclosure.rules import Rules
+from pipelines.engine import quoted
 
 OTHER = "other"
+FAMILY = "organisation_code, monitor_code, audience_code, measure_code"
+KEYS = ", ".join(Key._fields)
 
 
-def given(cells: Iterable[Cell], rules: Rules) -> list[Cell]:
-    """The cells that an organisation gets, of all that it has."""
-    return [
-        cell for family in families(cells).values() for whole in _wholes(family) for cell in _of(whole, family, rules)
-    ]
+TYPES = {
+    "decimals": pa.int32(),
+    "n_answers": pa.int64(),
+    "n_respondents": pa.int64(),
+    "obs_status": pa.string(),
+} | dict.fromkeys(
+    ("low", "high", "value", "held", "promoters_pct", "detractors_pct", "ci_low", "ci_high"), pa.float64()
+)
+NOT_OWN = ("n_organisations", "held_largest", "held_second", "n_left", "se", "p25", "p50", "p75", "n_ranked")
 
 
-def _wholes(family: list[Cell]) -> list[Cell]:
-    """The cells of all channels that other cells are parts of: waves, or years where there are none."""
-    everything = [c for c in family if c.key.channel_code == "all"]
-    waves = [c for c in everything if c.period_type == "wave"]
-    return waves or [c for c in everything if c.period_type == "year"]
+def table(cells: Mapping[str, Iterable[Cell]]) -> pa.Table:
+    """Cells by organisation as disclosure.own_cell holds them."""
+    every = [(organisation, cell) for organisation, each in cells.items() for cell in each]
+    columns = {"organisation_code": pa.array([organisation for organisation, _ in every], pa.string())}
+    columns |= {name: pa.array([getattr(c.key, name) for _, c in every], pa.string()) for name in Key._fields}
+    for name in Cell._fields[1:]:
+        if name not in NOT_OWN:
+            columns[name] = pa.array([getattr(c, name) for _, c in every], TYPES.get(name))
+    return pa.table(columns)
 
 
-def _of(whole: Cell, family: list[Cell], rules: Rules) -> list[Cell]:
-    least = rules.least(whole.key.audience_code)
-    if whole.n_respondents < least:
-        return []
-    same = [c for c in family if c.key.period_code == whole.key.period_code and c.key.channel_code != "all"]
-    channels = _channels(whole, same, least)
-    if whole.period_type != "year" or not {"quarter", "ytd"} <= set(rules.periods):
-        return [whole, *channels]
-    inside = [c for c in family if whole.period_start <= c.period_start and c.period_end <= whole.period_end]
-    quarters = [c for c in inside if c.period_type == "quarter"]
-    over_all = [c for c in quarters if c.key.channel_code == "all"]
-    if any(c.n_respondents < least for c in over_all) or sum(c.n_answers for c in over_all) != whole.n_answers:
-        return [whole, *channels]
-    to_date = [c for c in inside if c.period_type == "ytd" and c.key.channel_code == "all"]
-    by_channel = [c for c in quarters if c.key.channel_code != "all"]
-    if all(c.n_respondents >= least for c in by_channel):
-        dates = [c for c in inside if c.period_type == "ytd" and c.key.channel_code != "all"]
-        return [whole, *channels, *over_all, *to_date, *by_channel, *dates]
-    if any(_is_given_away(c, whole, same, over_all) for c in by_channel if c.n_respondents < least):
-        return [whole, *channels]
-    return [whole, *channels, *over_all, *to_date]
+def given(con: duckdb.DuckDBPyConnection, rules: Rules) -> None:
+    """Make the table `given` of those rows of `own_cell` that organisations get, and of the pools.
 
+    The columns are those of disclosure.own_cell.
+    """
+    employees = ", ".join(quoted(audience) for audience in rules.employees.audiences) or "NULL"
+    enough = f"CASE WHEN audience_code IN ({employees}) THEN {max(rules.respondents, rules.employees.respondents)} "
+    has_quarters = {"quarter", "ytd"} <= set(rules.periods)
+    con.execute(
+        f"""
+        CREATE TABLE given AS
+        WITH cell AS (SELECT *, {enough} ELSE {rules.respondents} END AS enough FROM own_cell),
 
-def _channels(whole: Cell, cells: list[Cell], least: int) -> list[Cell]:
-    """Each channel with enough people, and the others pooled; the pool has enough people too, or is empty."""
-    pool: list[Cell] = []
-    for cell in sorted(cells, key=lambda c: (c.n_respondents, c.key)):
-        # the people of the largest channel in it are in the pool for sure
-        if cell.n_respondents >= least and (not pool or max(c.n_respondents for c in pool) >= least):
-            break
-        pool.append(cell)
-    shown = sorted((c for c in cells if c not in pool), key=lambda c: c.key)
-    if len(pool) == len(cells):  # one pool of everything is what stands in `all`
-        return []
-    return [*shown, _pooled(whole, pool)] if pool else shown
+        -- all channels: waves, or years where there are none
+        every AS (
+            SELECT * FROM cell WHERE channel_code = 'all' AND period_type IN ('wave', 'year')
+            QUALIFY period_type = 'wave' OR NOT bool_or(period_type = 'wave') OVER (PARTITION BY {FAMILY})
+        ),
+        whole AS (FROM every WHERE n_respondents >= enough),
 
+        -- each channel: those with too few people come first, and the next one goes with them
+        channel AS (
+            SELECT
+                cell.*,
+                count(*) FILTER (n_respondents < enough) OVER beside AS n_small,
+                CASE WHEN n_small > 0 THEN n_small + 1 ELSE 0 END AS n_pooled,
+                count(*) OVER beside > n_pooled AS is_given,  -- a pool of every channel is what stands in `all`
+                row_number() OVER (beside ORDER BY n_respondents, {KEYS}) AS place
+            FROM cell SEMI JOIN whole USING ({FAMILY}, period_code)
+            WHERE channel_code <> 'all'
+            WINDOW beside AS (PARTITION BY {FAMILY}, period_code)
+        ),
+        pool AS (
+            SELECT
+                {FAMILY}, period_code,
+                sum(n_answers)::BIGINT AS n_answers,
+                max(n_respondents) AS n_respondents,  -- the people of the largest channel are in it for sure
+                bool_or(is_weighted) AS is_weighted,
+                sum(held ORDER BY place) AS held,
+                sum(value * held ORDER BY place) / sum(held ORDER BY place) AS value,
+                CASE WHEN count(promoters_pct) = count(*)
+                    THEN sum(promoters_pct * held ORDER BY place) / sum(held ORDER BY place) END AS promoters_pct,
+                CASE WHEN count(detractors_pct) = count(*)
+                    THEN sum(detractors_pct * held ORDER BY place) / sum(held ORDER BY place) END AS detractors_pct
+            FROM channel
+            WHERE is_given AND place <= n_pooled
+            GROUP BY ALL
+        ),
+        pooled AS (
+            SELECT whole.* REPLACE (
+                '{OTHER}' AS channel_code, false AS is_total, pool.value AS value, pool.n_answers AS n_answers,
+                pool.n_respondents AS n_respondents, pool.is_weighted AS is_weighted, pool.held AS held,
+                pool.promoters_pct AS promoters_pct, pool.detractors_pct AS detractors_pct,
+                NULL AS ci_low, NULL AS ci_high  -- an interval would need what its people have in common
+            )
+            FROM whole JOIN pool USING ({FAMILY}, period_code)
+        ),
 
-def _pooled(whole: Cell, pool: list[Cell]) -> Cell:
-    held = sum(c.held for c in pool)
+        -- quarters and years to date within a year
+        inside AS (
+            SELECT cell.*, whole.period_code AS year_code, whole.n_answers AS n_year
+            FROM cell JOIN whole USING ({FAMILY})
+            WHERE {has_quarters} AND whole.period_type = 'year' AND cell.period_type IN ('quarter', 'ytd')
+                AND whole.period_start <= cell.period_start AND cell.period_end <= whole.period_end
+        ),
+        -- the margins leave a small cell no room (Fréchet): its base is at least row + column - all
+        given_away AS (
+            SELECT DISTINCT {FAMILY}, year_code
+            FROM inside AS small
+            JOIN (
+                SELECT {FAMILY}, year_code, period_start, n_answers AS n_quarter
+                FROM inside
+                WHERE period_type = 'quarter' AND channel_code = 'all'
+            ) USING ({FAMILY}, year_code, period_start)
+            JOIN (
+                SELECT {FAMILY}, period_code AS year_code, channel_code, n_answers AS n_channel FROM channel
+            ) USING ({FAMILY}, year_code, channel_code)
+            WHERE period_type = 'quarter' AND n_respondents < enough AND n_channel + n_quarter - n_year > 1
+        ),
+        year AS (
+            SELECT
+                {FAMILY}, year_code,
+                bool_and(n_respondents >= enough) FILTER (period_type = 'quarter') AS gives_channels
+            FROM inside ANTI JOIN given_away USING ({FAMILY}, year_code)
+            GROUP BY {FAMILY}, year_code, n_year
+            HAVING bool_and(n_respondents >= enough) FILTER (period_type = 'quarter' AND channel_code = 'all')
+                AND sum(n_answers) FILTER (period_type = 'quarter' AND channel_code = 'all') = n_year
+        ),
 
-    def mean(values: list[float | None]) -> float | None:
-        if any(v is None for v in values):
-            return None
-        return sum(v * c.held for v, c in zip(values, pool, strict=True) if v is not None) / held
-
-    value = mean([c.value for c in pool])
-    assert value is not None
-    return whole._replace(
-        key=whole.key._replace(channel_code=OTHER),
-        is_total=False,
-        value=value,
-        n_answers=sum(c.n_answers for c in pool),
-        n_respondents=max(c.n_respondents for c in pool),
-        is_weighted=any(c.is_weighted for c in pool),
-        held=held,
-        promoters_pct=mean([c.promoters_pct for c in pool]),
-        detractors_pct=mean([c.detractors_pct for c in pool]),
-        ci_low=None,  # an interval of the pool would need what its people have in common
-        ci_high=None,
+        found AS (
+            FROM whole
+            UNION ALL BY NAME
+            SELECT * EXCLUDE (n_small, n_pooled, is_given, place) FROM channel WHERE is_given AND place > n_pooled
+            UNION ALL BY NAME
+            FROM pooled
+            UNION ALL BY NAME
+            SELECT inside.* EXCLUDE (year_code, n_year) FROM inside JOIN year USING ({FAMILY}, year_code)
+            WHERE gives_channels OR channel_code = 'all'
+        )
+        SELECT * EXCLUDE (enough) FROM found
+        """
     )
-
-
-def _is_given_away(cell: Cell, whole: Cell, channels: list[Cell], quarters: list[Cell]) -> bool:
-    """Whether the margins leave a small cell no room (Fréchet): its base is at least row + column - all."""
-    (row,) = (c.n_answers for c in channels if c.key.channel_code == cell.key.channel_code)
-    (column,) = (c.n_answers for c in quarters if c.period_start == cell.period_start)
-    return row + column - whole.n_answers > 1

@@ -30,12 +30,9 @@ class Standing:
     figures: dict[str, JSON]
 
 
-Earlier = Mapping[tuple[str, Key], Standing]
-
-
 @dataclass
 class Shown:
-    """The rows of one table (of public/, or of one organisation), and what the next refresh must know."""
+    """The rows of public/, and what the next refresh must know."""
 
     rows: list[dict[str, JSON]] = field(default_factory=list)
     ledger: list[dict[str, JSON]] = field(default_factory=list)
@@ -54,16 +51,15 @@ def show(
     cells: Iterable[Cell],
     parents: Mapping[str, str | None],
     rules: Rules,
-    earlier: Earlier,
+    earlier: Mapping[Key, Standing],
     data_through: dt.date,
-    organisation: str = "",
     withheld: frozenset[tuple[str, str, str]] = frozenset(),
     secondary: bool = True,
     threads: int | None = None,
 ) -> Shown:
     """What is published of these cells. Rows that are new have no `as_of_release` yet: it is the release they go to."""
     cells = sorted(cells, key=lambda c: c.key)
-    since = {c.key: changed(c, before) for c in cells if (before := earlier.get((organisation, c.key))) is not None}
+    since = {c.key: changed(c, before) for c in cells if (before := earlier.get(c.key)) is not None}
     known = frozenset(key for key, answers in since.items() if answers < rules.answers_changed)
     hidden = hiding.hide(cells, parents, rules, known=known, secondary=secondary, threads=threads)
     hidden |= {c.key: Hidden("D", "secondary") for c in cells if c.key.family in withheld and c.key not in hidden}
@@ -72,15 +68,15 @@ def show(
     rounding = hiding.rounding(rules)
     for cell in cells:
         why = hidden.get(cell.key)
-        before = earlier.get((organisation, cell.key))
+        before = earlier.get(cell.key)
         if why is not None:
             figures: dict[str, JSON] = dict.fromkeys(c.name for c in FIGURES)
             if before is not None:  # what was told once is known when the cell is shown again
-                shown.ledger.append(_ledger(organisation, cell.key, before))
+                shown.ledger.append(_ledger(cell.key, before))
         elif before is not None and 0 < since[cell.key] < rules.answers_changed:
             figures = before.figures
             shown.held.append(cell.key)
-            shown.ledger.append(_ledger(organisation, cell.key, before))
+            shown.ledger.append(_ledger(cell.key, before))
         else:
             if tells_of_parts(cell, parts, parents):
                 cell = cell._replace(ci_low=None, ci_high=None)
@@ -88,7 +84,7 @@ def show(
                 "as_of": min(data_through, cell.period_end),
                 "as_of_release": None,
             }
-            shown.ledger.append(_ledger(organisation, cell.key, Standing(cell.n_answers, cell.value, figures)))
+            shown.ledger.append(_ledger(cell.key, Standing(cell.n_answers, cell.value, figures)))
         shown.rows.append(_row(cell, figures, why))
     return shown
 
@@ -175,9 +171,9 @@ def _row(cell: Cell, figures: Mapping[str, JSON], why: Hidden | None) -> dict[st
     }
 
 
-def _ledger(organisation: str, key: Key, standing: Standing) -> dict[str, JSON]:
+def _ledger(key: Key, standing: Standing) -> dict[str, JSON]:
     return {
-        "organisation_code": organisation,
+        "organisation_code": "",
         **key._asdict(),
         "exact_answers": standing.exact_answers,
         "exact_value": standing.exact_value,
@@ -185,11 +181,9 @@ def _ledger(organisation: str, key: Key, standing: Standing) -> dict[str, JSON]:
     }
 
 
-def from_ledger(rows: Iterable[Mapping[str, JSON]]) -> dict[tuple[str, Key], Standing]:
-    """The ledger of a release, as the next one looks it up."""
+def from_ledger(rows: Iterable[Mapping[str, JSON]]) -> dict[Key, Standing]:
+    """The ledger of public/, as the next release looks it up."""
     return {
-        (row["organisation_code"], Key.of(row)): Standing(
-            row["exact_answers"], row["exact_value"], {c.name: row[c.name] for c in FIGURES}
-        )
+        Key.of(row): Standing(row["exact_answers"], row["exact_value"], {c.name: row[c.name] for c in FIGURES})
         for row in rows
     }

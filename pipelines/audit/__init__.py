@@ -73,7 +73,7 @@ def audit(
                 work.append(partial(_public, part, own, mark))
     for name, rows in now.participants.items():
         for family in families(f"participants/{name}", *told, [rows], release=now.id):
-            if only is None or family.key in only:
+            if (only is None or family.key in only) and not family.is_open:
                 work += [partial(_alone, part, name) for part in family.apart()]
     for output, rows in tables.items():
         report.findings += plain.leaks(output, rows, now.rules, now.measures)

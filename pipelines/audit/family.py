@@ -58,6 +58,11 @@ class Family:
     def key(self) -> FamilyKey:
         return self.rows[0].cell.family
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing in it is hidden and all of it is of one release, so that there is nothing to attack."""
+        return not any(r.is_hidden for r in self.rows) and len({r.as_of_release for r in self.rows}) < 2
+
     def apart(self) -> "list[Family]":
         """The rows of this release by spans of time that no period of any table connects, each as a family.
 
@@ -273,7 +278,7 @@ def families(
 def _dated(rows: list[Row], release: str) -> list[Row]:
     """Rows that do not say when they were first published are of the newest release that others name."""
     newest = max(rows, key=lambda r: (r.as_of_release is not None, r.as_of_release == release, r.as_of or dt.date.min))
-    return [r if r.as_of_release else replace(r, as_of=newest.as_of, as_of_release=newest.as_of_release) for r in rows]
+    return [r if r.as_of_release else r._replace(as_of=newest.as_of, as_of_release=newest.as_of_release) for r in rows]
 
 
 def _split(rows: Iterable[Row]) -> dict[FamilyKey, list[Row]]:

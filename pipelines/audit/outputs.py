@@ -3,9 +3,8 @@
 import datetime as dt
 import json
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.errors import MeetlatError
 
@@ -46,8 +45,7 @@ class Measure:
 FamilyKey = tuple[str, str, str]  # monitor, audience, measure
 
 
-@dataclass(frozen=True, order=True)
-class Cell:
+class Cell(NamedTuple):
     """The key of a row."""
 
     monitor_code: str
@@ -69,8 +67,7 @@ class Cell:
         )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row as handed out; what it does not show is None."""
 
     cell: Cell
@@ -86,7 +83,7 @@ class Row:
     detractors_pct: float | None
     conf_status: str | None
     suppression_reason: str | None
-    as_of: dt.date | None
+    as_of: dt.date | None  # when it was published: last, see `figures`
     as_of_release: str | None
 
     @property
@@ -96,10 +93,7 @@ class Row:
     @property
     def figures(self) -> tuple[object, ...]:
         """All that the row says but for when it was published."""
-        return _figures(self)
-
-
-_figures = attrgetter(*(field.name for field in fields(Row) if field.name not in ("as_of", "as_of_release")))
+        return self[:-2]
 
 
 @dataclass(frozen=True)
@@ -116,8 +110,7 @@ class Release:
     participants: dict[str, list[Row]]
 
 
-KEYS = tuple(field.name for field in fields(Cell))
-FIGURES = tuple(field.name for field in fields(Row) if field.name != "cell")
+KEYS, FIGURES = Cell._fields, Row._fields[1:]
 
 
 def read(folder: Path, *, participants: bool = True) -> Release:
@@ -184,7 +177,10 @@ def _rows(file: Path) -> list[Row]:
             there = set(parquet.schema_arrow.names)
             if missing := [name for name in (*KEYS, "value", "n_answers", "conf_status") if name not in there]:
                 raise MeetlatError(f"{file} lacks the column {missing[0]}.")
-            table = parquet.read([name for name in (*KEYS, *FIGURES) if name in there]).to_pylist()
+            table = parquet.read([name for name in (*KEYS, *FIGURES) if name in there])
     except (OSError, pa.ArrowException) as error:
         raise MeetlatError(f"{file} cannot be read: {error}.") from None
-    return [Row(Cell(*(r[key] for key in KEYS)), *(r.get(name) for name in FIGURES)) for r in table]
+    nothing = [None] * len(table)
+    cells = map(Cell._make, zip(*(table.column(name).to_pylist() for name in KEYS), strict=True))
+    told = (table.column(name).to_pylist() if name in there else nothing for name in FIGURES)
+    return [Row(*row) for row in zip(cells, *told, strict=True)]

@@ -1,10 +1,11 @@
-"""The Dagster assets: one a source, one a table, and the release. Each calls one function of `Build`.
+"""The Dagster assets: one a source, one of all deliveries, one a table, and the release. Each calls one function of
+`Build`.
 
 What is made, from what and whether it is right is decided in `plan.py` and `models.py`; this module
 only tells Dagster about it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from pipelines.models import CheckFailed, Model
 from pipelines.parts import digest
 
 OWNERS = ["team:meetlat"]
+DELIVERIES = dg.AssetKey("deliveries")
 RELEASE = dg.AssetKey("release")
 WAREHOUSE = "warehouse"
 
@@ -78,10 +80,35 @@ def source_asset(name: str, contract: Contract) -> dg.AssetsDefinition:
     return stage
 
 
-def table_asset(model: Model, models: Mapping[str, Model], sources: list[str]) -> dg.AssetsDefinition:
+def deliveries_asset(sources: Iterable[str]) -> dg.AssetsDefinition:
+    """What is staged of all sources. Tables read it, not each source: Dagster looks up everything an asset reads."""
+
+    @dg.asset(
+        key=DELIVERIES,
+        deps=[source_key(s) for s in sources],
+        group_name="sources",
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        description="The deliveries of all sources: those that could be read, and those that were refused.",
+        required_resource_keys={"build"},
+    )
+    def every(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        build = context.resources.build
+        every = build.inputs.sources.values()
+        try:
+            accepted = sum(len(build.accepted(source)) for source in every)
+        except MeetlatError as error:
+            raise _failed(build, error) from None
+        metadata = {"sources": len(every), "accepted": accepted, "refused": len(build.refused)}
+        return dg.MaterializeResult(asset_key=DELIVERIES, metadata=metadata)
+
+    return every
+
+
+def table_asset(model: Model, models: Mapping[str, Model]) -> dg.AssetsDefinition:
     """Makes the parts of one table, and the steps on the way to it. Behind a failed check nothing is made."""
     key = table_key(model.name)
-    deps = _deps(model, models, sources)
+    deps = _deps(model, models)
     checks = [("grain", f"one row per {', '.join(model.grain)}", True)]
     checks += [(c.name, c.text, not c.warns) for c in model.checks]
 
@@ -123,15 +150,15 @@ def table_asset(model: Model, models: Mapping[str, Model], sources: list[str]) -
     return make
 
 
-def _deps(model: Model, models: Mapping[str, Model], sources: list[str]) -> set[dg.AssetKey]:
+def _deps(model: Model, models: Mapping[str, Model]) -> set[dg.AssetKey]:
     """The assets that a table is made of. A step on the way is none: it passes on what it reads."""
     deps: set[dg.AssetKey] = set()
     for upstream in model.upstreams:
         if upstream.startswith("staged."):
-            deps |= {source_key(s) for s in sources}
+            deps.add(DELIVERIES)
         elif upstream in models:
             above = models[upstream]
-            deps |= _deps(above, models, sources) if above.working else {table_key(upstream)}
+            deps |= _deps(above, models) if above.working else {table_key(upstream)}
     return deps
 
 

@@ -74,7 +74,8 @@ def define(models: Mapping[str, Model], sources: dict[str, Contract], resource: 
     return dg.Definitions(
         assets=[
             *(assets.source_asset(name, contract) for name, contract in sources.items()),
-            *(assets.table_asset(model, models, list(sources)) for model in tables),
+            assets.deliveries_asset(sources),
+            *(assets.table_asset(model, models) for model in tables),
             assets.release_asset(tables),
         ],
         jobs=[nightly_refresh],

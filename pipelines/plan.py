@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], None]
 Made = TypeVar("Made")
+MANY = 1_000  # files of a table: where there are more, small ones are read together
 Begun = tuple[Path, dict[str, dict[str, JSON]]]
 BEGUN = "restricted file"
 Item = TypeVar("Item")
@@ -644,14 +645,39 @@ class Build:
         elif layer == "reference":
             part = self._reference(table)
         elif layer == "staged":
-            return [
+            found = [
                 self._staged_file(source, delivery, name)
                 for source in self.inputs.sources.values()
                 for delivery, _ in self.accepted(source)
             ]
+            return self._bundled(table, found)
         else:
-            return [(part.hash, part.file()) for part in self.parts(table)]
+            return self._bundled(table, [(part.hash, part.file()) for part in self.parts(table)])
         return [(part.hash, part.file())]
+
+    def _bundled(self, table: str, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+        """Where deliveries are many, files that each hold several of them: to open one takes as long as to read it.
+
+        Which delivery stands in which file follows from its hash, so that a new one makes one file anew.
+        """
+        if len(files) <= MANY:
+            return files
+        bundles: dict[str, list[tuple[str, Path]]] = {}
+        for hash, file in sorted(files):
+            bundles.setdefault(hash[:2], []).append((hash, file))
+
+        def bundle(inside: list[tuple[str, Path]]) -> tuple[str, Path]:
+            def write(folder: Path) -> dict[str, JSON]:
+                listed = ", ".join(engine.quoted(str(file)) for _, file in inside)
+                with engine.borrowed(self.settings, folder.parent) as con:
+                    query = f"FROM read_parquet([{listed}])"
+                    return {"rows": engine.write_parquet(con, query, folder / "data.parquet", ours=True)}
+
+            hashes = [hash for hash, _ in inside]
+            part = self._make(f"bundle.{table}", digest([table, hashes, versions()]), write, f"{table} is read anew")
+            return part.hash, part.file()
+
+        return self._each(bundle, bundles.values())
 
     def _reference(self, table: str, source: Source | None = None) -> Part:
         """A reference list. For one source: of a list by source its own rows, so that others leave it as it is."""

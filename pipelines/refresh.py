@@ -195,7 +195,7 @@ def _run_job(build: Build, stale: set[str] | None) -> None:
             models = build.inputs.models
             names = [assets.source_key(s) for s in sorted(stale) if s not in models]
             names += [assets.table_key(s) for s in sorted(stale) if s in models and not models[s].working]
-            selection = [*names, assets.RELEASE]
+            selection = [*names, assets.DELIVERIES, assets.RELEASE]
         contracts = {name: source.contract for name, source in build.inputs.sources.items()}
         defs = define(build.inputs.models, contracts, build)
         with writing(build.settings.state), _history_held_open(), dg.DagsterInstance.get() as instance:

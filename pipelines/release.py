@@ -703,11 +703,11 @@ def _verify(folder: Path) -> None:
 
 
 def _seal(folder: Path) -> None:
-    """Readable by owner and group, writable by nobody, and on the disk."""
+    """Readable by owner and group, writable by nobody, and on the disk. Of parts that are linked so, that was done."""
     files, folders = [], []
     for root, _, names in os.walk(folder, topdown=False):
         folders.append(Path(root))
-        files += [Path(root) / name for name in names]
+        files += [path for name in names if not _is_sealed(path := Path(root) / name)]
     for path in files:
         path.chmod(0o440)
     for path in folders:
@@ -715,3 +715,9 @@ def _seal(folder: Path) -> None:
     with ThreadPoolExecutor(FLUSHES) as pool:  # a disk takes many at once in the time of a few
         for _ in (*pool.map(flush, files), *pool.map(flush, folders)):
             pass
+
+
+def _is_sealed(file: Path) -> bool:
+    """Whether it is a second name of a file of a part, which is flushed before it is named."""
+    stat = file.stat()
+    return stat.st_nlink > 1 and stat.st_mode & 0o777 == 0o440

@@ -24,7 +24,7 @@ def test_there_is_an_asset_for_every_source_and_every_table(loaded: dg.Definitio
     every = models.load(settings.load().sql).values()
     tables = {model.name.replace(".", "/") for model in every if not model.working}  # steps on the way are none
     sources = {f"staged/{p.parent.name}" for p in (PROJECT / "raw").glob("*/contract.yml")}
-    assert keys == tables | sources | {"release"}
+    assert keys == tables | sources | {"deliveries", "release"}
 
 
 def test_every_asset_says_what_it_is(loaded: dg.Definitions) -> None:

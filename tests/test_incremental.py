@@ -231,6 +231,24 @@ def test_each_night_gives_what_a_build_from_nothing_gives(tmp_path: Path, begun:
     assert [name for name in found if not depends_on_what_was_shown(name)] == [], story.told
 
 
+def test_deliveries_that_are_read_together_give_what_each_gives(
+    tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As is done where there are very many of them. A new one is then read together with few others."""
+    monkeypatch.setattr(plan, "MANY", 1)
+    story = told(tmp_path, begun, 3)
+    story.new_delivery()
+    build = story.small.refresh()
+    together = {name for name in made(build) if name.startswith("bundle.")}
+    assert {"bundle.cube.delivery_counts", "bundle.staged.receipt"} <= together
+    monkeypatch.undo()
+    alone = Small.beside(story.small, tmp_path / "alone")
+    shutil.copytree(story.small.here.state, alone.here.state)
+    alone.refresh(full=True)
+    found = files_that_differ(story.small.place.current, alone.place.current)
+    assert [name for name in found if not depends_on_what_was_shown(name)] == []
+
+
 def depends_on_what_was_shown(name: str) -> bool:
     """Whether a file tells what public/ showed before, or names the release after that, so that a first one differs."""
     shown = ("public/", "participants/", "restricted/published_figures")

@@ -325,6 +325,36 @@ def test_what_an_organisation_gets_hides_no_small_cell_in_a_difference(seed: int
                 check_whole(family)
 
 
+@pytest.mark.parametrize("seed", range(GRADES, GRADES + 4))
+def test_own_figures_are_rounded_and_stand_as_those_of_public_do(seed: int) -> None:
+    """What is done in columns with all organisations at once, beside what is done cell by cell."""
+    survey, through = drawn(seed), dt.date(YEAR, 11, 30)
+    organisations = sorted({a.organisation for a in survey.answers})
+    earlier = outputs.NOTHING.own
+    few = tuple(a for i, a in enumerate(survey.answers) if i % 100)  # some of every organisation come later
+    for answers in (few, survey.answers):
+        now = Survey(survey.statistic, survey.audience, survey.parents, answers)
+        its_own = own.table({o: cells_of(now, o) for o in organisations})
+        shown = participants.show(its_own, RULES, earlier, through)
+        mine: dict[str, list[dict[str, object]]] = defaultdict(list)
+        for row in shown.rows.to_pylist():
+            mine[row.pop("organisation_code")].append(row)
+        ledger = earlier.to_pylist()
+        stood = 0
+        with duckdb.connect() as con:
+            con.register("own_cell", its_own)
+            own.given(con, RULES)
+            for organisation in organisations:
+                cells = reading.read(con, "SELECT * FROM given WHERE organisation_code = $1", organisation)
+                before = standing.from_ledger(r for r in ledger if r["organisation_code"] == organisation)
+                alone = standing.show(cells, {}, RULES, before, through)
+                assert alone.rows == mine[organisation]
+                stood += len(alone.held)
+        assert stood == len(shown.held)
+        earlier = shown.ledger
+    assert stood > 0
+
+
 def check_whole(family: list[Cell]) -> None:
     assert all(c.n_respondents >= RULES.respondents for c in family)
     by_period: dict[str, dict[str, int]] = defaultdict(dict)

@@ -25,8 +25,6 @@ from pipelines.engine import quoted
 OTHER = "other"
 FAMILY = "organisation_code, monitor_code, audience_code, measure_code"
 KEYS = ", ".join(Key._fields)
-
-
 TYPES = {
     "decimals": pa.int32(),
     "n_answers": pa.int64(),

@@ -76,7 +76,10 @@ def show(
 
 
 def _figures(rules: Rules, data_through: dt.date) -> str:
-    """Of each cell its rounded figures, or those that were published before while it hardly changed since."""
+    """Of each cell its rounded figures, or those that were published before while it hardly changed since.
+
+    In SQL what `standing.rounded` and `standing.changed` say of one cell.
+    """
     detailed = f"now.n_respondents >= {rules.detail_from}"
     places = f"least(now.decimals, {rules.most_decimals})"
     fresh = {name: "NULL" for name in (c.name for c in FIGURES)} | {

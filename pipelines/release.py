@@ -382,8 +382,7 @@ def _assemble(
     files: dict[str, dict[str, Path]] = {}
     for model in models:
         base = folder / ("restricted/parquet" if model.restricted else "parquet")
-        placed = _placed(build, model)
-        files[model.name] = {key: _link(part.file(), base / name) for key, (part, name) in placed.items()}
+        files[model.name] = _linked(_placed(build, model), base)
     _hide_employees(build, models, files, folder)
     meta = _meta_rows(build, id, disclosed, models, gate)
     tables = {m.name: _table(build, m) for m in models}
@@ -562,10 +561,14 @@ def _plain(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in text) or "delivery"
 
 
-def _link(part: Path, file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    link(part, file)
-    return file
+def _linked(placed: Mapping[str, tuple[Part, str]], base: Path) -> dict[str, Path]:
+    """The files of a table, in the release by another name."""
+    files = {key: base / name for key, (_, name) in placed.items()}
+    for parent in {file.parent for file in files.values()}:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    for key, (part, _) in placed.items():
+        link(part.file(), files[key])
+    return files
 
 
 def _meta_rows(

@@ -185,11 +185,10 @@ def _make(
         return id, gate, _Said()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    said = _fill(build, id, disclosed, gate, restricted, aside, seconds)
+    laid, said = _lay_out(build, id, disclosed, gate, aside, seconds)
     withheld, kept = said.withheld, said.kept
     if withheld or kept:
         # better no figure of a family than one that gives a hidden one away; better an old one than news
-        (aside / RESTRICTED).rename(restricted.result()[0])  # there it is completed anew
         shutil.rmtree(aside)
         aside.mkdir(mode=0o750)
         if withheld:
@@ -198,8 +197,9 @@ def _make(
             disclosed = _as_shown(build, disclosed, kept)
             id = digest([inputs_id, disclosed.held])[:16]
             gate = _gate(build, id)
-        again = _fill(build, id, disclosed, gate, restricted, aside, seconds)
+        laid, again = _lay_out(build, id, disclosed, gate, aside, seconds)
         said = replace(again, withheld=withheld, kept=kept)
+    _complete(build, laid, restricted, aside)
     if said != _Said():
         _note(aside, said)
     _verify(aside)
@@ -208,27 +208,21 @@ def _make(
     return id, gate, said
 
 
-def _fill(
-    build: Build,
-    id: str,
-    disclosed: "Disclosed",
-    gate: list[dict[str, JSON]],
-    restricted: Future[plan.Begun],
-    folder: Path,
-    seconds: dict[str, float],
-) -> "_Said":
-    """Fill the folder of a release. What leaves the house comes first, and is attacked while all else is written.
+def _lay_out(
+    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
+) -> "tuple[_Laid, _Said]":
+    """Fill the folder with all Parquet. What leaves the house comes first, and is attacked beside the rest.
 
-    Gives what the attack found; `seconds` gets how long it was waited for.
+    Gives the tables and what the attack found; `seconds` gets how long it was waited for.
     """
     outputs = _write_outputs(build, id, disclosed, folder)
     with ThreadPoolExecutor(1) as pool:
         attack = pool.submit(_attack, build, folder)
-        _assemble(build, id, disclosed, gate, outputs, restricted, folder)
+        laid = _lay_out_house(build, id, disclosed, gate, outputs, folder)
         clock = time.perf_counter()
         said = attack.result()
     seconds["audit"] = seconds.get("audit", 0.0) + time.perf_counter() - clock
-    return said
+    return laid, said
 
 
 # --- the gate ------------------------------------------------------------------------------------
@@ -366,18 +360,25 @@ def _leaks(findings: "Sequence[Finding]", candidate: Path) -> str:
 # --- assembling ----------------------------------------------------------------------------------
 
 
-def _assemble(
+@dataclass(frozen=True)
+class _Laid:
+    """The tables of a release by name, all in Parquet: those of the restricted file, of the house and of `public/`."""
+
+    restricted: dict[str, Table]
+    house: dict[str, Table]
+    public: dict[str, Table]
+    facts: dict[str, JSON]  # the row of meta.release
+
+
+def _lay_out_house(
     build: Build,
     id: str,
     disclosed: "Disclosed",
     gate: list[dict[str, JSON]],
     outputs: dict[str, tuple[str, list[Column], Path]],
-    restricted: Future[plan.Begun],
     folder: Path,
-) -> None:
-    """Add all else to the folder with the `outputs`: Parquet by hard link from the parts, and what is made of it."""
-    from pipelines.dataset import handout
-
+) -> _Laid:
+    """Add the Parquet of the house to the folder with the `outputs`, by hard link from the parts, and the manifest."""
     models = _of_a_release(build)
     files: dict[str, dict[str, Path]] = {}
     for model in models:
@@ -398,27 +399,35 @@ def _assemble(
         if name not in kept_in
     }
     public = {n: Table(text, columns, {"": file}, {"": None}) for n, (text, columns, file) in outputs.items()}
-    earlier = plan.manifest(build.settings)
-    _write_manifest(build, id, gate, meta["meta.release"][0], tables, folder)
+    (facts,) = meta["meta.release"]
+    _write_manifest(build, id, gate, facts, tables, folder)
+    kept.keep(build.settings, folder)
+    return _Laid(tables, house, public, facts)
+
+
+def _complete(build: Build, laid: _Laid, restricted: Future[plan.Begun], folder: Path) -> None:
+    """Add what is made of the Parquet: DuckDB files, CSV, workbooks and what describes them."""
+    from pipelines.dataset import handout
+
+    models = _of_a_release(build)
 
     def write_restricted() -> None:
         file, holds = restricted.result()
-        database.complete(build.settings, file, tables, models, holds)
+        database.complete(build.settings, file, laid.restricted, models, holds)
         file.rename(folder / RESTRICTED)
 
-    facts = meta["meta.release"][0]
     datasets = [
-        handout.of(build, "house", facts, _carried(build, models, house), folder),
-        handout.of(build, "public", facts, _carried(build, [], public), folder / "public"),
+        handout.of(build, "house", laid.facts, _carried(build, models, laid.house), folder),
+        handout.of(build, "public", laid.facts, _carried(build, [], laid.public), folder / "public"),
     ]
     jobs: list[Callable[[], None]] = [
         write_restricted,
-        partial(database.write, build.settings, folder / "benchmark.duckdb", house, models),
-        partial(database.write, build.settings, folder / "public" / "benchmark.duckdb", public, []),
+        partial(database.write, build.settings, folder / "benchmark.duckdb", laid.house, models),
+        partial(database.write, build.settings, folder / "public" / "benchmark.duckdb", laid.public, []),
         *(partial(handout.write_tables, each) for each in datasets),
     ]
-    kept.keep(build.settings, folder)
     engine.side_by_side(build.settings, lambda job: job(), jobs)
+    earlier = plan.manifest(build.settings)
     for each in datasets:
         handout.describe(each, "\n".join(kept.changelog(folder, each.kind)) if earlier else "")
 

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,12 @@ def _publish(build: Build) -> Published:
     candidate then stays in `candidates/`.
     """
     with ThreadPoolExecutor(1) as pool:  # what may be shown is decided on one core
-        return _published(build, pool.submit(_restricted, build))
+        restricted = pool.submit(_restricted, build)
+        try:
+            return _published(build, restricted)
+        finally:
+            with suppress(Exception):  # whoever needed the file has told of its fault
+                shutil.rmtree(restricted.result()[0].parent)
 
 
 def _published(build: Build, restricted: Future[plan.Begun]) -> Published:

@@ -1,7 +1,8 @@
 """The estimates against R's package survey, live: thirty surveys drawn at random, every estimate of every domain.
 
-It needs `Rscript` with the package survey (Debian: r-base-core, r-cran-survey) and fails without. It is no part of a
-plain run of the tests; run it with `python -m pytest -m oracle`. MEETLAT_TEST_SEED draws other surveys.
+It needs `Rscript` with the packages survey and MASS (Debian: r-base-core, r-cran-mass, r-cran-survey) and fails
+without. It is no part of a plain run of the tests; run it with `python -m pytest -m oracle`. MEETLAT_TEST_SEED draws
+other surveys.
 """
 
 import csv

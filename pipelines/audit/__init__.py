@@ -180,9 +180,14 @@ def _participate(report: Report, outsider: Attack, own: dict[str, tuple[Row, ...
         return False
     system = System(family, rows)
     attack = Attack(system, list(rests(system, rows, who)), outsider)
-    if not attack.is_possible and not family.taken_back:
-        outsider = _attack(replace(family, tables=family.tables[-1:], taken_back=True), OUTSIDER)
-        system = System(outsider.system.family, rows)
+    doubted = [replace(family, answers_are_people=False)] if family.answers_are_people else []
+    if not family.taken_back:
+        doubted += [replace(each, tables=each.tables[-1:], taken_back=True) for each in (family, *doubted)]
+    for variant in doubted:
+        if attack.is_possible:
+            break
+        outsider = _attack(variant, OUTSIDER)
+        system = System(variant, rows)
         attack = Attack(system, list(rests(system, rows, who)), outsider)
     if not attack.is_possible:
         report.findings.append(Finding(family.output, None, who, _contradiction(family, "its own and the public")))
@@ -201,6 +206,8 @@ def _judge(report: Report, family: Family, attacker: str) -> Attack | None:
     worlds = [family, alone] if len(family.tables) > 1 else [family]
     if len(alone.epochs) > 1:
         worlds.append(replace(alone, taken_back=True))
+    if family.answers_are_people:  # so it seems; of few answers, or none that are shown, it may be otherwise
+        worlds += [replace(world, answers_are_people=False) for world in worlds]
     for tried, loose in product(worlds, (False, True)):
         variant = replace(tried, loose=loose)
         attack = _attack(variant, attacker)

@@ -1,7 +1,8 @@
 """What somebody can work out about a cell, and whether that is too much."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.audit.family import Family
@@ -70,18 +71,19 @@ class Criterion:
     rules: Rules
     range: float  # of the scale
     kind: str  # people, contribution, newcomers or known
-    least: int = 1  # people: what must stay possible, from here
-    most: int = 0  # to here
+    least: float = 0.0  # people, contribution: wide enough if everything stays possible from here
+    most: float = INFINITE  # to here
     half: float = 0.0  # known: what the figure would be rounded to
 
     def of_n(self, n: Interval) -> float:
         rules = self.rules
+        is_open = n.low <= self.least + NEAR and n.high >= self.most - NEAR
+        if self.kind in ("people", "contribution") and (is_open or (n.high_known and n.high < 0.5)):
+            return INFINITE
         if self.kind == "people":
-            if (n.high_known and n.high < 0.5) or (n.low <= self.least + NEAR and n.high >= self.most - NEAR):
-                return INFINITE
             return n.width / rules.respondents
         if self.kind == "contribution":
-            if (n.high_known and n.high < 0.5) or n.low < NEAR:
+            if n.low < NEAR:
                 return INFINITE
             p = rules.p_percent / 100
             return (n.high / n.low) / ((1 + p) / (1 - p)) if n.high > n.low else 0.0
@@ -101,7 +103,10 @@ class Criterion:
 
     def needed_n(self) -> str:
         if self.kind == "people":
-            return f"anything from {self.least} to {self.most} must be possible, or a width of {self.rules.respondents}"
+            return (
+                f"anything from {self.least:.0f} to {self.most:.0f} must be possible, "
+                f"or a width of {self.rules.respondents}"
+            )
         p = self.rules.p_percent / 100
         return f"the highest must be at least {(1 + p) / (1 - p):.3g} times the lowest"
 
@@ -120,6 +125,7 @@ class Attack:
             if weighted or target.what != "cell":
                 target.floor = system.program.bound(target.sums.weight, -INFINITE, INFINITE, row=True)
         self.solver: Solver = Solver(system.program, start.solver if start else None)
+        self._bare: Solver | None = None
         self._slices: dict[tuple[int | None, object], Part] = {}
         self._centre: tuple[Doubles | None, Any] | None = None
         self._least = 0.01 if weighted else 1 - NEAR
@@ -150,7 +156,26 @@ class Attack:
             ratio = self._settle(target, enough, part)
             if ratio >= enough:
                 return ratio
-        return self._settle(target, enough, self.solver)
+        ratio = self._settle(target, enough, self.solver)
+        if target.criterion.kind in ("people", "contribution") and target.criterion.of_n(target.n) < 1:
+            target.criterion = self._without_figures(target)
+            ratio = self._settle(target, enough, self.solver)
+        return ratio
+
+    def _without_figures(self, target: Target) -> Criterion:
+        """What a base must leave open: all that it could be for somebody who sees no figure, only which rows there are.
+
+        `by_presence` counts that, which is enough for most; where small cells overlap, they tell more together.
+        """
+        if self._bare is None:
+            self._bare = Solver(System(self.system.family, self.system.known, figures=False).program)
+            self._bare.first()
+        low, high = (self._bare.most(target.sums.n, sign) for sign in (-1, 1))
+        if low is None or high is None:
+            raise AssertionError("a program that had a solution has none")
+        least, most = math.ceil(low[0] - NEAR), math.floor(high[0] + NEAR)
+        known = target.criterion
+        return replace(known, least=max(least, known.least), most=min(most, known.most))
 
     def _settle(self, target: Target, enough: float, solver: Solver | Part) -> float:
         criterion = target.criterion

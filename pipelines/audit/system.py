@@ -60,10 +60,15 @@ class Sums:
 
 
 class System:
-    """The program of a family, for an outsider or for participants who know their own rows."""
+    """The program of a family, for an outsider or for participants who know their own rows.
 
-    def __init__(self, family: Family, own: Sequence[tuple[Row, ...]] = ()) -> None:
+    Without `figures` it holds what rows tell by being there, and by why they are hidden.
+    """
+
+    def __init__(self, family: Family, own: Sequence[tuple[Row, ...]] = (), *, figures: bool = True) -> None:
         self.family = family
+        self.known = own
+        self.figures = figures
         self.program = Program()
         self.most = max([1e6, *(100.0 * (r.n_answers or 0) for r in family.rows)])  # keeps every program bounded
         self._late: list[tuple[Form, float, float]] = []
@@ -164,6 +169,10 @@ class System:
 
     def _state(self, statement: Statement, stacks: list[list[Layer]], alone: list[list[Layer]]) -> None:
         row, epoch = statement.row, statement.epoch
+        if alone and not self.figures:
+            if epoch >= 0:
+                self._be_there(row, self.sums(row, stacks, epoch).n)
+            return
         if epoch < 0:
             self._stand(statement, stacks, alone)
             return
@@ -185,6 +194,11 @@ class System:
             else:
                 self._late.append((since.n, 0.0, limit))
 
+    def _be_there(self, row: Row, n: Form) -> None:
+        """What a row tells without its figures: it has an answer, and why it is hidden tells whether it has few."""
+        low, high = self.answers(row) if row.is_hidden else (1.0, self.most)
+        self.program.bound(n, low, high)
+
     def answers(self, row: Row) -> tuple[float, float]:
         """What the number of answers of a row can be, by what it shows and why it does not."""
         rules = self.family.rules
@@ -194,11 +208,9 @@ class System:
             people = rules.respondents if row.n_respondents is None else lowest(row.n_respondents, step)
             least = max(low, people, rules.respondents)
             return (float(least) if least <= high else float(max(low, 1)), float(high))
-        if row.conf_status == "D":
-            return float(rules.respondents), self.most  # else it would be hidden itself
-        if row.suppression_reason == "respondents" and self.family.answers_are_people:
-            return 1.0, float(rules.respondents - 1)
-        return 1.0, self.most
+        if row.suppression_reason != "respondents":
+            return float(rules.respondents), self.most  # else that would be the reason
+        return 1.0, float(rules.respondents - 1) if self.family.answers_are_people else self.most
 
     def _values(self, row: Row, sums: Sums, *, late: bool) -> None:
         """Keep value and shares of promoters within their rounding."""

@@ -107,8 +107,6 @@ def _hide_more(
     added: list[int] = []
     for node in sorted(why, key=lambda each: (-size[each], each)):
         while (tight := _too_close(family, node, why[node], limited, rules, least)) is not None:
-            if not tight[0].rests_on:  # that rows are there, and why they are hidden, tells as much
-                break
             may = sorted(tight[0].rests_on - given, key=lambda each: (size[each], each))
             if not may:  # it rests on what was published earlier: show nothing of the family for now
                 may = [each for each in size if each not in family.hidden]
@@ -149,7 +147,8 @@ def _too_close(
 
     if not is_wide(float(family.base[0][node]), float(family.base[1][node])):
         reach = family.count_reach(node)
-        if not is_wide(reach.low, reach.high):
+        # resting on no figure, that rows are there and why they are hidden tells as much
+        if reach.rests_on and not is_wide(reach.low, reach.high):
             return reach, least if why == "respondents" else 2 * p * size
     value = family.value_reach(node, CLOSEST + SLACK)
     if value.high - value.low < CLOSEST:

@@ -159,11 +159,17 @@ def _published(build: Build, restricted: Future[plan.Begun]) -> Published:
             failpoint("release-rename-before")
             if not final.exists():
                 aside.rename(final)
+            else:
+                _write_publication(gate, final)
             flush(releases)
             failpoint("release-rename-after")
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     else:  # a return to earlier inputs
+        if build.full:
+            _verify(final)
+            if findings := _attack(build, final).findings:
+                raise AuditFailed(_leaks(findings, final))
         _write_publication(gate, final)
     clock = time.perf_counter()
     served = history.serve(settings, final)
@@ -445,11 +451,23 @@ def begin(build: Build) -> plan.Begun:
     """
     tables = {m.name: _table(build, m) for m in _of_a_release(build) if m.per_delivery}
     earlier = plan.manifest(build.settings)
-    # a copy would hold what was erased in blocks that are not used any more
-    renews = bool(earlier) and not build.full and earlier.get("erasures", {}) == build.inputs.erasures
+    # a copy would hold what was erased, or may not be kept any longer, in blocks that are not used any more
+    renews = (
+        bool(earlier)
+        and not build.full
+        and earlier.get("erasures", {}) == build.inputs.erasures
+        and not _keeps_too_long(build, earlier)
+    )
     file = build.store.aside("restricted") / "warehouse.duckdb"
     before = history.latest(build.settings) if renews else None
     return file, database.begin(build.settings, file, tables, before)
+
+
+def _keeps_too_long(build: Build, earlier: Mapping[str, JSON]) -> bool:
+    """Whether an earlier release holds rows of a source of which the time is over."""
+    past = tuple(f"{source.name}/" for source in build.inputs.sources.values() if source.is_past_retention)
+    tables = earlier.get("tables", {}).values()
+    return any(key.startswith(past) for table in tables for key in table["made_of"])
 
 
 def _restricted(build: Build) -> plan.Begun:
@@ -702,9 +720,11 @@ def _write_manifest(
 
 
 def _write_publication(gate: list[dict[str, JSON]], folder: Path) -> None:
-    """When the release was last published: a return to earlier inputs publishes it again."""
+    """When the release was last published: a return to earlier inputs publishes it again, with what was noted of it."""
+    file = folder / "publication.json"
+    told = json.loads(file.read_text()) if file.exists() else {}
     now = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
-    history.write_aside(folder / "publication.json", json.dumps({"published_at": now, "gate": gate}, indent=1), 0o440)
+    history.write_aside(file, json.dumps(told | {"published_at": now, "gate": gate}, indent=1), 0o440)
 
 
 def _verify(folder: Path) -> None:

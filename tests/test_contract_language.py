@@ -1,14 +1,16 @@
 """What a contract can say beyond the shipped ones: versions, corrections, joined answers, texts, retention."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from conftest import KEY, Once, Place, lines
+from small import FEW, MESSAGES, PANEL, Small
 
-from pipelines import contracts
+from pipelines import contracts, privacy
 from pipelines.errors import MeetlatError
 
 CONTRACT: dict[str, Any] = {
@@ -167,6 +169,31 @@ def test_past_its_retention_a_source_keeps_its_marts_only(survey: Place) -> None
     for (table,) in of_one:
         assert survey.query(f"SELECT count(*) FROM {table}") == [(0,)]
     assert not files_of_the_source()
+
+
+def test_past_its_retention_no_byte_of_a_respondent_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the file for analysts, which is otherwise a copy of the one before, where rows that went leave bytes."""
+    monkeypatch.setenv("MEETLAT_UNCOMPRESSED", "1")
+    small = Small(tmp_path / "small", FEW)
+    by = random.Random(17)
+    people = {MESSAGES: small.rows(300, ["2011-01"], by), PANEL: small.rows(40, ["2011-01"], by)}
+    for source, rows in people.items():
+        small.deliver(source, "2000", rows)
+    small.refresh()
+
+    def held(source: str) -> int:
+        """How many respondents of a source stand in the file."""
+        prefix = privacy.prefix(KEY.encode(), "test", source, "respondent")
+        bytes_ = (small.place.current / "restricted" / "warehouse.duckdb").read_bytes()
+        return sum(privacy.hashed(prefix, id).encode() in bytes_ for id in {row["author"] for row in people[source]})
+
+    before = held(MESSAGES)
+    assert before > 100 and held(PANEL) > 20
+    small.contracts[PANEL]["retain_until"] = "2021-01-01"
+    small.agree(PANEL)
+    small.refresh()
+    assert held(PANEL) == 0
+    assert held(MESSAGES) == before
 
 
 def test_a_wave_that_nobody_declared_refuses_its_delivery(survey: Place) -> None:

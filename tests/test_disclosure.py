@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Place, lines
@@ -287,6 +288,28 @@ def test_figures_stand_with_their_date_until_enough_answers_came(tmp_path: Path)
         "WHERE n.conf_status = 'F' AND w.conf_status = 'F'"
     ).fetchall()[0]  # fmt: skip
     assert changed == 0 and renamed > 0
+
+
+def test_an_own_figure_that_was_not_given_for_a_night_is_still_known(tmp_path: Path) -> None:
+    """Twelve people, nine, eleven: fewer answers came and went than a figure moves for."""
+    survey = drawn(GRADES)
+    (first, *_) = survey.answers
+    mine = [a for a in survey.answers if (a.organisation, a.channel) == (first.organisation, first.channel)]
+    people = list({a.person: a for a in mine}.values())[:12]
+    assert len(people) == 12
+
+    def of(some: list[Answer]) -> pa.Table:
+        return own.table({first.organisation: cells_of(replace(survey, answers=tuple(some)))})
+
+    through, ledger, given = dt.date(YEAR, 12, 31), outputs.NOTHING.own, []
+    for some in (people, people[:9], people[:11]):
+        shown = participants.show(of(some), RULES, ledger, through)
+        ledger = shown.ledger
+        given.append([row for row in shown.rows.to_pylist() if row["sector_code"] == first.sector])
+    assert given[0] and not given[1]
+    assert [(r["value"], r["n_answers"], r["as_of"]) for r in given[2]] == [
+        (r["value"], r["n_answers"], r["as_of"]) for r in given[0]
+    ]
 
 
 def test_a_family_that_is_kept_is_as_it_was_row_for_row(tmp_path: Path) -> None:

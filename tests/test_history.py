@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import CUSTOMERS, QUARTER, Place, publish, second_half_arrives
+from small import FEW, MESSAGES, Small
 
 from pipelines import history as releases
 from pipelines import settings
@@ -119,3 +121,18 @@ def test_one_lock_a_warehouse(published: Place, tmp_path: Path) -> None:
         refused = published.meetlat("refresh", MEETLAT_STATE=str(state))
     assert refused.returncode == 1 and "process 1 on there" in refused.stderr
     assert "Nothing new" in published.meetlat("refresh", MEETLAT_STATE=str(state)).stdout
+
+
+def test_full_attacks_the_release_that_is_there_and_keeps_what_was_noted_of_it(tmp_path: Path) -> None:
+    small = Small(tmp_path / "small", FEW)
+    small.deliver(MESSAGES, "2000", small.rows(200, ["2011-01"], random.Random(3)))
+    small.refresh()
+    audited, file = small.here.state / "audited.json", small.place.current / "publication.json"
+    told = json.loads(file.read_text())
+    noted = {"withheld": [["a", "b", "c"]], "kept": [], "known_before": []}
+    releases.write_aside(file, json.dumps(told | {"disclosure": noted}), 0o440)
+    audited.unlink()
+    assert small.refresh(full=True).published.folder == small.place.current.resolve()
+    assert audited.exists()
+    again = json.loads(file.read_text())
+    assert again["disclosure"] == noted and again["published_at"] > told["published_at"]

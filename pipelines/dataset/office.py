@@ -10,7 +10,7 @@ from pipelines.dataset.carried import Dataset, Table
 from pipelines.engine import quoted
 from pipelines.parts import JSON
 
-IN_EXCEL = ("mart.measure_score", "mart.trend", "mart.published_comparison")  # the other marts are parts of the first
+IN_EXCEL = ("mart.measure_score", "mart.trend", "mart.published_comparison")  # figures with intervals; the rest has CSV
 # The house has months and rolling years too: three times the rows, which take longer to write than all CSV together.
 NOT_IN_EXCEL = ("month", "r12")
 ROWS = 1_048_576  # of a sheet, its header included

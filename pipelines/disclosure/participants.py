@@ -66,8 +66,12 @@ def show(
             f"{figures}, 'F' AS conf_status, NULL::VARCHAR AS suppression_reason, provenance "
             f"FROM shown ORDER BY organisation_code, {KEYS}",
         )
-        ledger = _table(
-            con, f"SELECT {', '.join(c.name for c in LEDGER)} FROM shown ORDER BY organisation_code, {KEYS}"
+        known = ", ".join(c.name for c in LEDGER)
+        ledger = _table(  # what was told once is known when it is given again
+            con,
+            f"SELECT {known} FROM shown UNION ALL "
+            f"SELECT {known} FROM before ANTI JOIN shown USING (organisation_code, {KEYS}) "
+            f"ORDER BY organisation_code, {KEYS}",
         )
         held = con.execute(
             f"SELECT organisation_code, {KEYS} FROM shown WHERE stands ORDER BY organisation_code, {KEYS}"

@@ -27,9 +27,7 @@ def write(
     """
     cache.mkdir(parents=True, exist_ok=True)
     of = ("" if codes is None else f"_{len(codes)}") + ("_quarters" if by_quarter else "")
-    if codes is None:
-        with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
-            codes = sorted({row["organisation_code"] for row in csv.DictReader(file)})
+    codes = organisations() if codes is None else codes
     files = []
     for part in range(parts):
         first, last = rows * part // parts, rows * (part + 1) // parts
@@ -44,6 +42,24 @@ def write(
             _write(file_, first, last, codes, encoding, answered_on)
         files.append(_packed(file_) if packed else file_)
     return files
+
+
+def following(cache: Path, like: Path, after: int, rows: int) -> Path:
+    """A delivery of the quarter that `like` is named after, of respondents that come after the first `after` rows."""
+    year, quarter = (int(n) for n in like.name.split("_")[2].split("-Q"))
+    of = "_quarters" if like.stem.endswith("_quarters") else ""
+    file = cache / f"klantcontact_klanten_{year}-Q{quarter}_{rows}_after_{after}{of}.csv"
+    if not file.exists():
+        since, days = (f"{year}-{3 * quarter - 2:02}-01", 90) if of else ("2011-01-01", 365)
+        answered_on = f"DATE '{since}' + ((i - {after}) * {days} // {rows})::INTEGER"
+        _write(file, after, after + rows, organisations(), "utf-8", answered_on)
+    return file
+
+
+def organisations() -> list[str]:
+    """The codes of the shipped list."""
+    with (PROJECT / "raw" / "reference" / "organisations.csv").open(encoding="utf-8") as file:
+        return sorted({row["organisation_code"] for row in csv.DictReader(file)})
 
 
 def _write(file: Path, first: int, last: int, codes: list[str], encoding: str, answered_on: str) -> None:

@@ -91,12 +91,10 @@ def _place(cache: Path, place: Path, of: str, size: int) -> Path:
         return _small(cache, place, names, deliveries)
     rows = round((400_000 if of == "organisations" else size) / nightly.ANSWERS)
     if of == "delivery":
-        small = exports.write(cache, round(160_000 / nightly.ANSWERS), 4)[:3]
-        (large,) = exports.write(cache, rows)
-        nightly.raw_folder(place, small)
-        last = place / "raw" / SOURCE / large.name.replace("2011-Q1", "2011-Q4")
-        os.link(large, last)
-        return last
+        before = round(160_000 / nightly.ANSWERS)
+        *small, like = exports.write(cache, before, 4)
+        large = exports.following(cache, like, before, rows)
+        return nightly.raw_folder(place, [*small, large]) / SOURCE / large.name
     codes = None
     if of == "organisations":
         codes = [f"organisation_{n:06}" for n in range(size)]

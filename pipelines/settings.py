@@ -20,7 +20,7 @@ class Settings:
 
     raw: Path  # sources: a folder each, with contract and deliveries
     warehouse: Path  # parts and releases; what BI tools open
-    state: Path  # lock, key, logs, DAGSTER_HOME: never published
+    state: Path  # key, register of the erased, logs, DAGSTER_HOME: never published
     sql: Path  # one file a table
     threads: int | None  # None: all cores
     memory: str | None  # None: DuckDB's own limit

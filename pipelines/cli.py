@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, of_a_file
 
 Engine = Literal["here", "spark"]
 
@@ -41,7 +41,7 @@ def main() -> None:
         print("Stopped; what was published before still stands.", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        print(_unexpected(error), file=sys.stderr)
+        print(of_a_file(error) or _unexpected(error), file=sys.stderr)
         sys.exit(1)
 
 
@@ -51,15 +51,16 @@ def _unexpected(error: Exception) -> str:
 
     from pipelines import settings
 
+    fault = f"This is a fault in Meetlat ({type(error).__name__}), not in your data"
     place = "".join(traceback.format_tb(error.__traceback__))
-    folder = settings.load().state / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "unexpected.log"
-    with file.open("a") as log:
-        log.write(f"{type(error).__name__}\n{place}\n")
-    return (
-        f"This is a fault in Meetlat ({type(error).__name__}), not in your data; please report what stands in {file}."
-    )
+    file = settings.load().state / "logs" / "unexpected.log"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as log:
+            log.write(f"{type(error).__name__}\n{place}\n")
+    except OSError:  # it may be what went wrong
+        return f"{fault}; please report this:\n{place}"
+    return f"{fault}; please report what stands in {file}."
 
 
 # --- refreshing ----------------------------------------------------------------------------------
@@ -82,6 +83,8 @@ def refresh(
 
     if select and engine == "spark":
         raise typer.BadParameter("--select makes its parts here; leave out --engine.")
+    if explain and (full or select):
+        raise typer.BadParameter("--explain says what a refresh would make anew; leave out --full and --select.")
     here = settings.load()
     if explain:
         _explain(plan.look(here, make_key=False))
@@ -94,7 +97,8 @@ def refresh(
         try:
             outcome = refreshing.run(here, report, full, engine == "spark")
         except Exception as error:
-            sentence = str(error) if isinstance(error, MeetlatError) else f"A fault in Meetlat: {type(error).__name__}."
+            fault = f"A fault in Meetlat: {type(error).__name__}."
+            sentence = str(error) if isinstance(error, MeetlatError) else of_a_file(error) or fault
             _tell(refreshing.conclude(here, refreshing.NOTHING_PUBLISHED, [sentence]))
             raise
     from pipelines import report as reporting
@@ -108,18 +112,23 @@ def refresh(
 
 def _explain(inputs: "plan.Inputs") -> None:  # type: ignore[name-defined]  # noqa: F821
     from pipelines import plan
+    from pipelines.changes import record
 
     current = plan.manifest(inputs.settings)
-    if current.get("inputs_id") == inputs.release_id:
+    for sentence in inputs.stopped:
+        print(sentence)
+    if inputs.stand(current):
         print(f"Nothing new: release {current['release_id']} stands on what is there.")
         return
-    for source in inputs.sources.values():
-        if source.stopped:
-            print(source.stopped)
+    if inputs.are_stopped(current):
+        print(f"Nothing would be published; release {current['release_id']} stands.")
+        return
+    for sentence in record.news(inputs, current):
+        print(sentence)
     reasons = plan.stale(inputs)
     for name, why in reasons.items():
         print(f"{name}: {why}")
-    print(f"release: {inputs.release_id} would be published" + ("" if reasons else "; every part of it exists"))
+    print("A release would be published" + ("." if reasons else "; every part of it exists."))
 
 
 def _tell(sentence: str | None) -> None:

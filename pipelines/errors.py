@@ -64,6 +64,13 @@ def writing(place: Path) -> Iterator[None]:
         raise MeetlatError(sentence) from None
 
 
+def of_a_file(error: BaseException) -> str | None:
+    """The sentence for a file that cannot be opened, read or written; None for any other error."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    return f"{error.filename}: {error.strerror}. Give the user who runs this the right to it, or mend the path."
+
+
 def listed(names: Sequence[str], room: int = 300) -> str:
     """Names in a sentence: as many as anybody reads, and how many more there are."""
     shown: list[str] = []

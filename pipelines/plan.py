@@ -195,6 +195,19 @@ class Inputs:
         """By source, what tells one register of the erased from another."""
         return {source: erased.digest for source, erased in sorted(self.erased.items())}
 
+    @property
+    def stopped(self) -> list[str]:
+        """Why sources keep the deliveries that they had."""
+        return [source.stopped for source in self.sources.values() if source.stopped]
+
+    def stand(self, current: Mapping[str, JSON]) -> bool:
+        """Whether the release with this manifest was made of them."""
+        return bool(current.get("inputs_id") == self.release_id)
+
+    def are_stopped(self, current: Mapping[str, JSON]) -> bool:
+        """Whether nothing is new beside it but that a person is to look at a source."""
+        return bool(self.stopped) and bool(current.get("content_id") == self.content_id)
+
 
 def manifest(settings: Settings, release: Path | None = None) -> dict[str, JSON]:
     """What the latest release (or the one given) says about itself; empty if there is none."""
@@ -233,7 +246,8 @@ def look(settings: Settings, make_key: bool = True, full: bool = False) -> Input
         sources[folder.name] = _unless_vanished(settings, source, current)
     if digests != before and make_key:
         there = {path: state for path, state in digests.items() if Path(path).exists()}
-        history.write_aside(settings.state / "digests.json", json.dumps(there), 0o600)
+        with suppress(OSError):  # they save time only
+            history.write_aside(settings.state / "digests.json", json.dumps(there), 0o600)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
         if not _accepted(settings, name, _published(current, name)):
             raise MeetlatError(
@@ -290,16 +304,27 @@ def _published(current: Mapping[str, JSON], source: str) -> list[JSON]:
     return [d for d in deliveries if not d["refused"]]
 
 
+def accepted(settings: Settings) -> dict[str, JSON]:
+    """By source, the deliveries and the candidates that a person accepted. Raises MeetlatError if nobody can tell."""
+    file = accepted_file(settings)
+    try:
+        known: dict[str, JSON] = json.loads(file.read_text())
+        return known
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise MeetlatError(
+            f"{file} cannot be read, so what was accepted is not known; restore it, or remove it and accept again."
+        ) from None
+
+
 def accepted_file(settings: Settings) -> Path:
     return settings.state / "accepted.json"
 
 
 def _accepted(settings: Settings, source: str, missing: list[JSON]) -> bool:
-    try:
-        accepted = json.loads(accepted_file(settings).read_text()).get(source, {})
-    except FileNotFoundError:
-        return False
-    return all(p["sha256"] in accepted.get("deliveries", []) for p in missing)
+    known = accepted(settings).get(source, {}).get("deliveries", [])
+    return all(p["sha256"] in known for p in missing)
 
 
 def accept(settings: Settings, source: str) -> str:
@@ -324,16 +349,12 @@ def accept(settings: Settings, source: str) -> str:
     ]
     if not missing and not stopped:
         raise MeetlatError(f"Nothing of the source {source} waits to be accepted; `meetlat status` shows what is.")
-    try:
-        accepted = json.loads(accepted_file(settings).read_text())
-    except FileNotFoundError:
-        accepted = {}
-    entry = accepted.setdefault(source, {"deliveries": [], "candidates": []})
+    known = accepted(settings)
+    entry = known.setdefault(source, {"deliveries": [], "candidates": []})
     entry["deliveries"] = sorted({*entry["deliveries"], *(p["sha256"] for p in missing)})
     entry["candidates"] = sorted({*entry["candidates"], *stopped})
-    aside = accepted_file(settings).with_suffix(".aside")
-    aside.write_text(json.dumps(accepted, indent=1))
-    aside.replace(accepted_file(settings))
+    with writing(settings.state):
+        history.write_aside(accepted_file(settings), json.dumps(known, indent=1))
     what = [f"{p['file']} is gone or changed" for p in missing] + [f"the drop in candidate {c}" for c in stopped]
     return f"Accepted for {source}: {'; '.join(what)}. Run `meetlat refresh`."
 
@@ -779,7 +800,8 @@ def stale(inputs: Inputs, build: Build | None = None) -> dict[str, str]:
         try:
             dry.parts(name)
         except Missing as missing:
-            reasons[name] = "was not made of these inputs yet" if missing.name == name else f"reads {missing.name}"
+            read = missing.name.removeprefix("bundle.")
+            reasons[name] = "was not made of these inputs yet" if missing.name == name else f"reads {read}"
     if build is not None:
         build.take(dry)
     return reasons

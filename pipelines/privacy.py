@@ -8,10 +8,11 @@ import hashlib
 import os
 import secrets
 import stat
+import uuid
 from pathlib import Path
 
 from pipelines.engine import quoted
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, writing
 from pipelines.parts import flush
 
 
@@ -34,13 +35,15 @@ def load_key(state: Path, make: bool = True) -> bytes:
 def load_key_file(path: Path) -> bytes:
     """The secret in a file that only its owner can read; made if it is not there."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        flush(aside)
-        aside.rename(path)
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+            flush(aside)
+            aside.rename(path)
+            flush(path.parent)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise MeetlatError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`.")

@@ -54,15 +54,14 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
     clock = time.perf_counter()
     inputs = plan.look(settings, full=full)
     current = plan.manifest(settings)
-    stopped = [s.stopped for s in inputs.sources.values() if s.stopped]
-    if not full and current.get("inputs_id") == inputs.release_id:
-        trouble = stopped + _refusals(current)
+    if not full and inputs.stand(current):
+        trouble = inputs.stopped + _refusals(current)
         status = WITHOUT_SOME if trouble else WELL
         reissued = tidy(settings) if history.before_erasure(settings) else []  # what a kill kept from being done
         seconds = {"look": time.perf_counter() - clock}
         return Outcome(status, current["release_id"], trouble=trouble, seconds=seconds, reissued=reissued)
-    if not full and stopped and current.get("content_id") == inputs.content_id:
-        raise MeetlatError("Nothing is published.\n" + "\n".join(stopped))
+    if not full and inputs.are_stopped(current):
+        raise MeetlatError("\n".join(["Nothing is published.", *inputs.stopped]))
     build = Build(inputs, report, full=full)
     looked = time.perf_counter()
     stale = None if full else set(plan.stale(inputs, build))

@@ -244,10 +244,7 @@ def _gate(build: Build, id: str) -> list[dict[str, JSON]]:
     """Compare the valid answers of every source with the current release."""
     before = plan.manifest(build.settings).get("sources", {})
     now = _answers(build)
-    try:
-        accepted = json.loads(plan.accepted_file(build.settings).read_text())
-    except FileNotFoundError:
-        accepted = {}
+    accepted = plan.accepted(build.settings)
     rows = []
     for name in sorted({*before, *now}):
         had, has = before.get(name, {}).get("answers"), now.get(name, 0)

@@ -163,6 +163,43 @@ def test_explain_says_what_would_run_and_changes_nothing(place: Place, published
     assert "Nothing new" in published.meetlat("refresh", "--explain").stdout
 
 
+def test_explain_says_what_a_refresh_would_do(published: Place) -> None:
+    for option in (["--full"], ["--select", MART]):
+        ran = published.meetlat("refresh", "--explain", *option)
+        assert ran.returncode == 2 and "--explain" in ran.stderr
+    kept = published.delivery(CUSTOMERS, QUARTER.format(2))
+    kept.rename(published.root / kept.name)
+    said = published.meetlat("refresh", "--explain").stdout
+    assert "Nothing would be published" in said and kept.name in said
+    assert "Nothing is published" in published.refresh(status=1).stderr
+    (published.root / kept.name).rename(kept)
+    contract = published.raw / CUSTOMERS / "contract.yml"
+    contract.write_text(contract.read_text() + "gate: {max_drop: 0.2}\n")
+    said = published.meetlat("refresh", "--explain").stdout
+    assert f"{CUSTOMERS}/contract.yml" in said and "A release would be published" in said
+
+
+def test_a_state_folder_that_cannot_be_written_is_told_of_in_a_sentence(published: Place) -> None:
+    state, aside = published.state, published.root / "aside"
+    (state / "accepted.json").write_text("")  # as an older Meetlat might have left it on a full disk
+    published.delivery(CUSTOMERS, QUARTER.format(2)).rename(aside)
+    ran = published.refresh(status=1)
+    assert "accepted.json" in ran.stderr and "Traceback" not in ran.stderr and "fault in Meetlat" not in ran.stderr
+    aside.rename(published.delivery(CUSTOMERS, QUARTER.format(2)))
+    (state / "accepted.json").unlink()
+    (state / "digests.json").unlink(missing_ok=True)
+    (state / "digests.json").mkdir()  # neither read nor written
+    published.refresh("--full")
+
+
+def test_what_may_not_be_read_is_told_of_in_a_sentence(published: Place) -> None:
+    (published.raw / CUSTOMERS / "corrections.yml").mkdir()  # root has every right, so another error of the machine
+    for command in ("refresh", "check"):
+        ran = published.meetlat(command)
+        assert ran.returncode == 1 and "corrections.yml: " in ran.stderr
+        assert "Traceback" not in ran.stderr and "fault in Meetlat" not in ran.stderr
+
+
 def test_explain_does_not_even_make_a_key(place: Place) -> None:
     (place.state / "key").unlink()
     place.state.rmdir()

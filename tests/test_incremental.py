@@ -18,6 +18,7 @@ from conftest import Once
 from small import FEW, MESSAGES, ORGANISATIONS, PANEL, POPULATION, SECTORS, Row, Small, files_that_differ
 
 from pipelines import models, parts, plan
+from pipelines.changes import record
 from pipelines.errors import MeetlatError
 
 FULL = bool(os.environ.get("MEETLAT_TEST_FULL"))
@@ -272,14 +273,19 @@ def refreshed(small: Small) -> tuple[Counter[str], set[str]]:
     What `--explain` names beforehand is that and all that might have changed.
     """
     before = plan.manifest(small.here)["tables"]["core.fct_answer"]["made_of"]
-    explained = set(plan.stale(plan.look(small.here)))
+    foreseen = set(plan.stale(plan.look(small.here)))
     build = small.refresh()
     anew = made(build)
     stages = {f"{step}.{source}": source for step in ("staged", "superseded") for source in (MESSAGES, PANEL)}
     named = {stages.get(name, name) for name in anew if name in stages or name in build.inputs.models}
-    assert named <= explained
+    assert named <= foreseen
     after = plan.manifest(small.here)["tables"]["core.fct_answer"]["made_of"]
     return anew, {key for key in after if before.get(key) != after[key]}
+
+
+def explained(small: Small) -> list[str]:
+    """What `--explain` says went in otherwise."""
+    return record.news(plan.look(small.here), plan.manifest(small.here))
 
 
 def readers(small: Small, table: str) -> set[str]:
@@ -317,6 +323,7 @@ def test_another_query_makes_its_table_and_those_who_read_it(
     assert was in file.read_text()
     head, body = file.read_text().split(f"\n{was}", 1)
     file.write_text(f"{head}\n{now}{body}")
+    assert explained(small) == [f"{table}: its query or header changed."]
     anew, deliveries = refreshed(small)
     assert set(anew) == readers(small, table)
     assert not deliveries
@@ -330,6 +337,8 @@ def test_another_contract_stages_its_source_only(tmp_path: Path, begun: Path, ed
     story = told(tmp_path, begun, 0)
     story.by = AlwaysFirst()
     edit(story)
+    (said,) = explained(story.small)
+    assert said.startswith(f"{MESSAGES}/contract.yml") or said.startswith("reference/")
     anew, deliveries = refreshed(story.small)
     assert anew["staged.messages"] == 2 and "staged.panel" not in anew and "superseded.panel" not in anew
     assert {key.split("/")[0] for key in deliveries} == {MESSAGES}
@@ -346,6 +355,7 @@ class AlwaysFirst(random.Random):
 def test_a_new_participant_touches_no_delivery(tmp_path: Path, begun: Path) -> None:
     story = told(tmp_path, begun, 0)
     story.participant()
+    assert explained(story.small) == ["reference/organisations.csv changed."]
     anew, deliveries = refreshed(story.small)
     assert "core.dim_organisation" in anew
     of_deliveries = {name for name, model in models.load(story.small.sql).items() if model.per_delivery}
@@ -357,6 +367,7 @@ def test_a_correction_touches_the_deliveries_that_it_supersedes(tmp_path: Path, 
     story = told(tmp_path, begun, 0)
     (_, first), *_ = story.delivered[MESSAGES]
     story._write(MESSAGES, "4000", [row | {"sentiment": 3} for row in first[:10]])
+    assert explained(story.small) == [f"{MESSAGES}/{MESSAGES}_4000.jsonl.gz is new."]
     anew, deliveries = refreshed(story.small)
     ids = {d.order: f"{MESSAGES}/{d.id}" for d in plan.look(story.small.here).sources[MESSAGES].deliveries}
     assert deliveries == {ids["2000"], ids["4000"]}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # lists that are made of contracts or rules alone, which are noted themselves
 MADE = ("sources", "segments", "waves", "sampled_from", "published_periods")
+TOLD = 20  # new deliveries of a source, by name
 # columns that make an item of a list; all others have it in their first column
 ITEM = {"population": ("monitor_code", "audience_code", "period_code")}
 # keys of a contract that describe the source and move no figure
@@ -39,6 +40,31 @@ def record(inputs: "Inputs") -> dict[str, JSON]:
             "disclosure": digest([plan.code("disclosure", "audit"), plan.versions(plan.RELEASE_LIBRARIES)]),
         },
     }
+
+
+def news(inputs: "Inputs", earlier: Mapping[str, JSON]) -> list[str]:
+    """What went in otherwise than into the release with this manifest, a sentence each; nothing if there is none."""
+    if not earlier:
+        return []
+    now, said = record(inputs), []
+    for name, source in inputs.sources.items():
+        before = {d["sha256"] for d in earlier["sources"].get(name, {}).get("deliveries", [])}
+        came = [d for d in source.deliveries if d.sha256 not in before]
+        gone = len(before - {d.sha256 for d in source.deliveries})
+        said += [f"{name}/{d.path.name} is new." for d in came[:TOLD]]
+        said += [f"{name}: {len(came):,} deliveries are new."] if len(came) > TOLD else []
+        said += [f"{name}: {gone} deliveries are gone."] if gone else []
+    for what, words in (
+        ("contracts", "{}/contract.yml, its corrections or its measures changed."),
+        ("models", "{}: its query or header changed."),
+        ("lists", "reference/{}.csv changed."),
+        ("code", "Code or libraries changed: {}."),
+    ):
+        of = {**earlier.get(what, {}), **now[what]}
+        said += [words.format(name) for name in sorted(of) if earlier.get(what, {}).get(name) != now[what].get(name)]
+    said += ["reference/disclosure.yml changed."] if earlier.get("rules") != now["rules"] else []
+    said += ["Somebody was erased."] if earlier.get("erasures", {}) != inputs.erasures else []
+    return said
 
 
 def _contract(contract: "Contract", measures: Mapping[str, JSON]) -> JSON:

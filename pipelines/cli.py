@@ -187,10 +187,14 @@ def erase(
     from pipelines import refresh as refreshing
     from pipelines import settings
 
+    given = None if file is None or str(file) == "-" else file
     try:
-        text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        # Windows puts a byte order mark before the first id, also in what is piped
+        text = (sys.stdin.buffer.read() if given is None else given.read_bytes()).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        raise MeetlatError(f"{file} cannot be read as text; give a file with one id a line.") from None
+        raise MeetlatError(
+            f"{given or 'Standard input'} cannot be read as text in UTF-8; give one id a line."
+        ) from None
     with _progress() as report:
         sentences = refreshing.erase(settings.load(), source, by, text.splitlines(), report)
     print("\n".join(sentences))

@@ -2,12 +2,15 @@
 
 import json
 import random
+import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import CUSTOMERS, KEY, QUARTER, Once, Place, new_place, read_quarter, write_quarter
+from conftest import CUSTOMERS, KEY, PROJECT, QUARTER, Once, Place, new_place, read_quarter, write_quarter
 from small import FEW, MESSAGES, PANEL, Small
 
 from pipelines import contracts, privacy
@@ -224,3 +227,65 @@ def test_the_raw_bytes_of_files_that_are_not_packed(tmp_path: Path, monkeypatch:
     assert len([*small.here.warehouse.glob("releases/*")]) == 3
     assert holding(GONE) == set()
     assert holding(CONTROL) == before
+
+
+# --- what would let erased persons back in ----------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def small_with_one_erased(once: Once) -> Path:
+    """Two releases of a small project, the second without one of its respondents. Only to copy: see `of_small`."""
+
+    def make(folder: Path) -> None:
+        small = of_small(folder)
+        rows = small.rows(120, ["2011-01", "2011-02"], random.Random(815))
+        for row in rows[:4]:
+            row["author"] = GONE
+        small.deliver(MESSAGES, "2000", rows)
+        small.deliver(PANEL, "2000", small.rows(60, ["2011-01"], random.Random(816)))
+        small.refresh()
+        small.erase(MESSAGES, [GONE])
+        small.refresh()
+        assert rows_erased(small) == 4
+
+    return once("small_with_one_erased", make)
+
+
+def of_small(folder: Path, like: Path | None = None) -> Small:
+    """A small project in a folder; with what stands in another one, if one is given."""
+    small = Small(folder, FEW)
+    if like:
+        shutil.rmtree(folder)
+        shutil.copytree(like, folder, symlinks=True)
+    return small
+
+
+@pytest.fixture
+def small(small_with_one_erased: Path, tmp_path: Path) -> Small:
+    return of_small(tmp_path / "small", small_with_one_erased)
+
+
+def rows_erased(small: Small) -> int:
+    ((n,),) = small.place.query("SELECT sum(rows_erased)::BIGINT FROM meta.delivery")
+    return int(n)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_id(small: Small) -> None:
+    """The ids are entered before a release is made of them, which here is refused, as it is of no interest."""
+    environment = small.place.environment | {"MEETLAT_KEY": "another key" * 4}
+
+    def erase(ids: bytes, *given: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pipelines.cli", "erase", MESSAGES, *given]
+        ran = subprocess.run(command, env=environment, cwd=PROJECT, input=ids, capture_output=True, timeout=300)
+        return ran.returncode, ran.stderr.decode()
+
+    ids = b"\xef\xbb\xbf" + GONE.encode() + b"\r\n"
+    before = (small.here.state / "erased.json").read_bytes()
+    file = small.place.root / "ids.txt"
+    file.write_bytes(ids)
+    for given in ((), ("-",), (str(file),)):
+        status, said = erase(ids, *given)
+        assert status == 1 and "are in the register" in said
+        assert (small.here.state / "erased.json").read_bytes() == before  # the person was in it already
+    status, said = erase(b"\xff\xfe1\x00")
+    assert status == 1 and "Standard input cannot be read as text" in said

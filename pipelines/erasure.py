@@ -64,9 +64,10 @@ def add(settings: Settings, source: str, contract: Contract, kind: str | None, i
     named = {text for id in ids if (text := id.strip(" \t\r\n\xa0"))}
     if not named:
         raise MeetlatError("Nobody is named: give the ids in a file or on standard input, one a line.")
-    prefix = _prefix(_key(settings, make=True), contract, source, kind)
-    hashes = {privacy.hashed(prefix, id) for id in named}
     register = _read(settings)
+    # a new key would let everybody back in who was entered under the old one
+    prefix = _prefix(_key(settings, make=not register), contract, source, kind)
+    hashes = {privacy.hashed(prefix, id) for id in named}
     before = set(register.get(source, {}).get(kind, []))
     register.setdefault(source, {})[kind] = sorted(before | hashes)
     history.write_aside(settings.state / "erased.json", json.dumps(register, indent=1, sort_keys=True), 0o600)

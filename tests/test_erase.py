@@ -14,6 +14,7 @@ from conftest import CUSTOMERS, KEY, PROJECT, QUARTER, Once, Place, new_place, r
 from small import FEW, MESSAGES, PANEL, Small
 
 from pipelines import contracts, privacy
+from pipelines.errors import MeetlatError
 
 GONE, CONTROL = "ERASE-ME-4711", "KEEP-ME-4712"
 GONE_TEXT, CONTROL_TEXT = "kornuit zeventien", "kornuit achttien"
@@ -268,6 +269,25 @@ def small(small_with_one_erased: Path, tmp_path: Path) -> Small:
 def rows_erased(small: Small) -> int:
     ((n,),) = small.place.query("SELECT sum(rows_erased)::BIGINT FROM meta.delivery")
     return int(n)
+
+
+def refused(small: Small) -> str:
+    with pytest.raises(MeetlatError) as caught:
+        small.refresh()
+    assert GONE not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_lost_key_is_not_replaced(small: Small) -> None:
+    (small.here.state / "erasure.key").unlink()
+    before = (small.here.state / "erased.json").read_bytes()
+    ids = small.place.root / "ids.txt"
+    ids.write_text("p9\n")
+    said = small.place.meetlat("erase", MESSAGES, str(ids))
+    assert said.returncode == 1 and "erasure.key is gone" in said.stderr and "backup" in said.stderr
+    assert (small.here.state / "erased.json").read_bytes() == before
+    assert not (small.here.state / "erasure.key").exists()
+    assert "erasure.key is gone" in refused(small)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_id(small: Small) -> None:

@@ -182,11 +182,27 @@ def erase(
     by: Annotated[
         str | None, typer.Option("--by", metavar="respondent|response", help="What the ids are of; respondents first.")
     ] = None,
+    renamed: Annotated[
+        str | None,
+        typer.Option("--renamed", metavar="NEW", help="The folder of this source has this name now; erases nobody."),
+    ] = None,
+    gone: Annotated[
+        bool, typer.Option("--gone", help="This source, or the id it no longer maps, is gone for good; erases nobody.")
+    ] = False,
 ) -> None:
-    """Erase persons: from the current release, from every earlier one that is kept, and for good."""
+    """Erase persons: from the current release, from every earlier one that is kept, and for good.
+
+    With --renamed or --gone nobody is erased: they say what became of a source, or of its ids, by which persons were
+    erased before. Without one of the two a refresh that no longer finds them refuses.
+    """
     from pipelines import refresh as refreshing
     from pipelines import settings
 
+    if renamed is not None or gone:
+        if file or by or (renamed is not None and gone):
+            raise MeetlatError("Give --renamed NEW or --gone alone, with the name of the source and nothing else.")
+        print(refreshing.resettle(settings.load(), source, renamed))
+        return
     given = None if file is None or str(file) == "-" else file
     try:
         # Windows puts a byte order mark before the first id, also in what is piped

@@ -2,6 +2,9 @@
 
 The register holds hashes under a key of its own, so neither it nor a release tells who was erased. It lies in the
 state folder. Staging leaves out the rows of those who stand in it, also of a file that arrives later.
+
+Nothing ever goes out of it: what a person says is renamed or gone only rests, and holds again where it comes back. So
+a release made before an erasure is always told from one made after it.
 """
 
 import json
@@ -18,6 +21,7 @@ from pipelines.settings import Settings
 
 KINDS = ("respondent", "response")
 KEY = "erasure.key"
+REGISTER = "erased.json"
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,62 @@ class Erased:
         return digest(self.hashes) if self.hashes else ""
 
 
+@dataclass(frozen=True)
+class _Register:
+    """Hashes by source and kind of id; and of these the kinds that a person said can no longer be found anywhere."""
+
+    erased: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    gone: dict[str, list[str]] = field(default_factory=dict)
+
+
 def load(settings: Settings, contracts: Mapping[str, Contract]) -> dict[str, Erased]:
-    """The register by source; sources from which nobody was erased are not in it."""
+    """The register by source; sources from which nobody was erased are not in it.
+
+    Raises MeetlatError if people in it can no longer be found by their ids, and no person said that this is meant.
+    """
     register = _read(settings)
-    if not register:
+    if not register.erased:
         return {}
     key = _key(settings, make=False)
+    for source, kinds in register.erased.items():
+        lost = {k: hashes for k, hashes in kinds.items() if not _finds(contracts.get(source), k)}
+        for kind in register.gone.get(source, []):
+            lost.pop(kind, None)
+        if lost:
+            raise MeetlatError(_lost(settings, source, lost, source in contracts))
     return {
-        source: Erased(kinds, {kind: _prefix(key, contracts[source], source, kind) for kind in kinds})
-        for source, kinds in register.items()
-        if source in contracts
+        source: Erased(kinds, {kind: _prefix(key, kind) for kind in kinds}) for source, kinds in register.erased.items()
     }
+
+
+def _finds(contract: Contract | None, kind: str) -> bool:
+    """Whether a contract maps ids of this kind, in every version of it."""
+    if contract is None:
+        return False
+    return all(each.one(kind) for each in (contract, *(contract.at(v.from_) for v in contract.versions)))
+
+
+def _lost(settings: Settings, source: str, lost: Mapping[str, list[str]], is_there: bool) -> str:
+    """The sentences for people in the register whom no refresh would keep out any more."""
+    people = max(map(len, lost.values()))
+    n = f"{people:,} erased {'person' if people == 1 else 'people'}"
+    if not is_there:
+        return (
+            f"{settings.state / REGISTER} names {n} of the source {source}, and {settings.raw} has no such folder. If "
+            f"it has another name now, run `meetlat erase {source} --renamed NEW`, or they come back under that name; "
+            f"if the source is gone for good, run `meetlat erase {source} --gone`."
+        )
+    kinds = " and ".join(lost)
+    return (
+        f"{settings.raw / source / 'contract.yml'} does not map the {kinds} id, or not in every version, but {n} can "
+        f"be kept out by nothing else. Map it again (role: {kinds}); or run `meetlat erase {source} --gone` if the "
+        "exports hold nothing of them any more."
+    )
+
+
+def digests(settings: Settings) -> dict[str, str]:
+    """By source, what a release made of the register as it is now says of it (`erasures` in its manifest)."""
+    return {source: Erased(kinds).digest for source, kinds in _read(settings).erased.items()}
 
 
 def add(settings: Settings, source: str, contract: Contract, kind: str | None, ids: Iterable[str]) -> tuple[int, int]:
@@ -66,34 +115,89 @@ def add(settings: Settings, source: str, contract: Contract, kind: str | None, i
         raise MeetlatError("Nobody is named: give the ids in a file or on standard input, one a line.")
     register = _read(settings)
     # a new key would let everybody back in who was entered under the old one
-    prefix = _prefix(_key(settings, make=not register), contract, source, kind)
+    prefix = _prefix(_key(settings, make=not register.erased), kind)
     hashes = {privacy.hashed(prefix, id) for id in named}
-    before = set(register.get(source, {}).get(kind, []))
-    register.setdefault(source, {})[kind] = sorted(before | hashes)
-    history.write_aside(settings.state / "erased.json", json.dumps(register, indent=1, sort_keys=True), 0o600)
+    before = set(register.erased.get(source, {}).get(kind, []))
+    register.erased.setdefault(source, {})[kind] = sorted(before | hashes)
+    if _finds(contract, kind) and kind in register.gone.get(source, []):
+        register.gone[source].remove(kind)  # it was back, and now others depend on it
+    _write(settings, register)
     return len(named), len(hashes - before)
 
 
-def _read(settings: Settings) -> dict[str, dict[str, list[str]]]:
+def rename(settings: Settings, old: str, new: str) -> str:
+    """Keep out of the source `new` whom the register names for `old`; gives the sentence to print. Under the lock."""
+    register = _read(settings)
+    if (settings.raw / old).is_dir():
+        raise MeetlatError(f"{settings.raw / old} is still there, so {old} has no other name.")
+    for kind, hashes in _of(settings, register, old).items():
+        kinds = register.erased.setdefault(new, {})
+        kinds[kind] = sorted({*kinds.get(kind, []), *hashes})
+    register.gone.pop(new, None)
+    register.gone[old] = sorted(register.erased[old])
+    _write(settings, register)
+    return (
+        f"Who was erased from {old} is kept out of {new} from the next `meetlat refresh` on. Releases of the time "
+        "before can then no longer be gone back to, as after an erasure."
+    )
+
+
+def give_up(settings: Settings, source: str, contract: Contract | None) -> str:
+    """Note that people can no longer be found by some ids of a source, and need not be. Only under the lock.
+
+    Gives the sentence to print. Raises MeetlatError if they can be found.
+    """
+    register = _read(settings)
+    gone = sorted(kind for kind in _of(settings, register, source) if not _finds(contract, kind))
+    if not gone:
+        raise MeetlatError(
+            f"{source} is in {settings.raw}, and its contract maps the ids of those who were erased from it; nothing "
+            "of it is gone."
+        )
+    register.gone[source] = sorted({*register.gone.get(source, []), *gone})
+    _write(settings, register)
+    return (
+        f"Refreshes no longer ask for the {' and '.join(gone)} ids of {source}. Should they come back under that name, "
+        "those who were erased are kept out again."
+    )
+
+
+def _of(settings: Settings, register: _Register, source: str) -> dict[str, list[str]]:
+    if source not in register.erased:
+        raise MeetlatError(f"{settings.state / REGISTER} names nobody of a source {source}.")
+    return register.erased[source]
+
+
+def _read(settings: Settings) -> _Register:
     try:
-        register: dict[str, dict[str, list[str]]] = json.loads((settings.state / "erased.json").read_text())
-        return register
+        return _Register(**json.loads((settings.state / REGISTER).read_text()))
     except FileNotFoundError:
-        return {}
+        return _Register()
+    except (ValueError, TypeError):
+        raise MeetlatError(
+            f"{settings.state / REGISTER} cannot be read, so those who were erased cannot be kept out. Restore it "
+            "from a backup of the state folder."
+        ) from None
+
+
+def _write(settings: Settings, register: _Register) -> None:
+    text = json.dumps(vars(register), indent=1, sort_keys=True)
+    history.write_aside(settings.state / REGISTER, text, 0o600)
 
 
 def _key(settings: Settings, make: bool) -> bytes:
     """The key of the register. Raises MeetlatError if there is a register, but its key is gone."""
     if not make and not (settings.state / KEY).exists():
         raise MeetlatError(
-            f"{settings.state / KEY} is gone, so those in erased.json can no longer be kept out. Restore it from a "
+            f"{settings.state / KEY} is gone, so those in {REGISTER} can no longer be kept out. Restore it from a "
             "backup of the state folder."
         )
     return privacy.load_key_file(settings.state / KEY)
 
 
-def _prefix(key: bytes, contract: Contract, source: str, kind: str) -> str:
-    return privacy.prefix(key, contract.controller, source, f"erased {kind}")
+def _prefix(key: bytes, kind: str) -> str:
+    """What stands before an id. Nothing that may be edited, such as a contract or the name of a folder."""
+    return privacy.prefix(key, f"erased {kind}")
 
 
 def reissue(settings: Settings) -> list[str]:

@@ -55,13 +55,13 @@ def fingerprint(key: bytes) -> str:
     return hashlib.sha256(b"meetlat key fingerprint|" + key).hexdigest()[:16]
 
 
-def prefix(key: bytes, controller: str, source: str, kind: str) -> str:
+def prefix(key: bytes, *domain: str) -> str:
     """What stands before an id when it is hashed: the key and the domain in which the id means something.
 
-    The key is hashed together with the domain first, so its own bytes never reach a query.
+    That is controller, source and kind of id. The key is hashed together with it first, so its own bytes never reach
+    a query.
     """
-    domain = f"{controller}|{source}|{kind}".encode()
-    return hashlib.sha256(key + b"|" + domain).hexdigest() + "|"
+    return hashlib.sha256(key + b"|" + "|".join(domain).encode()).hexdigest() + "|"
 
 
 def pseudonym(variable: str, column: str) -> str:

@@ -123,11 +123,7 @@ def erase(settings: Settings, source: str, kind: str | None, ids: Iterable[str],
         folder = settings.raw / source
         if folder not in deliveries.sources(settings.raw):
             raise MeetlatError(f"There is no source {source} in {settings.raw}.")
-        if pin := history.pinned(settings):
-            raise MeetlatError(
-                f"Release {pin['release']} is pinned and would go on to be served with those who are to be erased; "
-                "run `meetlat rollback --lift` first."
-            )
+        _unless_pinned(settings)
         with writing(settings.state):
             named, new = erasure.add(settings, source, contracts.load(folder), kind, ids)
         try:
@@ -146,6 +142,32 @@ def erase(settings: Settings, source: str, kind: str | None, ids: Iterable[str],
             f"{'it' if n == 1 else 'these'}."
         )
     return [*sentences, *_still_holding(settings, source), *outcome.trouble]
+
+
+def resettle(settings: Settings, source: str, new: str | None) -> str:
+    """Say that a source with erased persons has the name `new` now, or that it, or its ids, are gone for good.
+
+    Gives the sentence to print. The next refresh goes by it.
+    """
+    with locked(settings):
+        prepare(settings)
+        folders = {folder.name: folder for folder in deliveries.sources(settings.raw)}
+        _unless_pinned(settings)
+        if new is not None and new not in folders:
+            raise MeetlatError(f"There is no source {new} in {settings.raw}, so {source} cannot be renamed to it.")
+        with writing(settings.state):
+            if new is not None:
+                return erasure.rename(settings, source, new)
+            contract = contracts.load(folders[source]) if source in folders else None
+            return erasure.give_up(settings, source, contract)
+
+
+def _unless_pinned(settings: Settings) -> None:
+    if pin := history.pinned(settings):
+        raise MeetlatError(
+            f"Release {pin['release']} is pinned and would go on to be served with those who are to be erased; "
+            "run `meetlat rollback --lift` first."
+        )
 
 
 def _still_holding(settings: Settings, source: str) -> list[str]:

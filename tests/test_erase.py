@@ -196,7 +196,7 @@ def test_nobody_named_and_no_such_source(published: Place, tmp_path: Path) -> No
 
 def test_the_register_tells_nothing_without_its_key(erased: Place) -> None:
     register = json.loads((erased.state / "erased.json").read_text())
-    (hashes,) = register[CUSTOMERS].values()
+    (hashes,) = register["erased"][CUSTOMERS].values()
     assert len(hashes) == 2 and not set(hashes) & set(traces(erased, GONE))
     assert (erased.state / "erasure.key").stat().st_mode & 0o077 == 0
 
@@ -288,6 +288,95 @@ def test_a_lost_key_is_not_replaced(small: Small) -> None:
     assert (small.here.state / "erased.json").read_bytes() == before
     assert not (small.here.state / "erasure.key").exists()
     assert "erasure.key is gone" in refused(small)
+
+
+def test_a_register_that_cannot_be_read_is_said(small: Small) -> None:
+    (small.here.state / "erased.json").write_text("{")
+    assert "erased.json cannot be read" in refused(small)
+
+
+def test_another_controller_lets_nobody_back_in(small: Small) -> None:
+    small.contracts[MESSAGES]["controller"] = "another"
+    small.agree(MESSAGES)
+    small.refresh()
+    assert rows_erased(small) == 4
+
+
+def test_a_renamed_source_keeps_them_out(small: Small) -> None:
+    served = small.place.release_id()
+    (small.raw / MESSAGES).rename(small.raw / "renamed")
+    assert MESSAGES in small.place.meetlat("accept", MESSAGES).stdout
+    said = refused(small)
+    assert "1 erased person of the source" in said and "--renamed" in said and "--gone" in said
+    assert small.place.release_id() == served
+
+    unknown = small.place.meetlat("erase", MESSAGES, "--renamed", "elsewhere")
+    assert unknown.returncode == 1 and "no source elsewhere" in unknown.stderr
+    there = small.place.meetlat("erase", PANEL, "--renamed", "renamed")
+    assert there.returncode == 1 and "still there" in there.stderr
+    said = small.place.meetlat("erase", MESSAGES, "--renamed", "renamed")
+    assert said.returncode == 0, said.stderr
+    small.refresh()
+    assert small.place.release_id() != served
+    assert rows_erased(small) == 4
+    refused_now = small.place.meetlat("rollback", served)  # it names the erasure of a source that has no such name now
+    assert refused_now.returncode == 1
+
+    (small.raw / "renamed").rename(small.raw / MESSAGES)  # it was a mistake
+    small.place.meetlat("accept", "renamed")
+    assert "renamed" in refused(small)
+    assert small.place.meetlat("erase", "renamed", "--renamed", MESSAGES).returncode == 0
+    small.refresh()
+    assert rows_erased(small) == 4
+    assert (small.place.current / "restricted" / "warehouse.duckdb").exists()
+
+
+def test_a_source_that_is_gone_for_good(small: Small) -> None:
+    served = small.place.release_id()
+    still = small.place.meetlat("erase", MESSAGES, "--gone")
+    assert still.returncode == 1 and "nothing of it is gone" in still.stderr
+    nobody = small.place.meetlat("erase", PANEL, "--gone")
+    assert nobody.returncode == 1 and "names nobody" in nobody.stderr
+    both = small.place.meetlat("erase", MESSAGES, "--gone", "--renamed", PANEL)
+    assert both.returncode == 1 and "alone" in both.stderr
+
+    (small.raw / MESSAGES).rename(small.place.root / "away")
+    small.place.meetlat("accept", MESSAGES)
+    assert "--gone" in refused(small)
+    assert small.place.meetlat("erase", MESSAGES, "--gone").returncode == 0
+    small.refresh()
+    assert rows_erased(small) == 0
+    assert small.place.meetlat("rollback", served).returncode == 0  # made without them, so it may be served
+    assert small.place.meetlat("rollback", "--lift").returncode == 0
+
+    (small.place.root / "away").rename(small.raw / MESSAGES)
+    small.refresh()
+    assert rows_erased(small) == 4
+
+
+def test_an_id_that_the_contract_no_longer_maps(small: Small) -> None:
+    served = small.place.release_id()
+    author = small.contracts[MESSAGES]["columns"].pop("author")
+    small.contracts[MESSAGES]["discard"].append("author")
+    small.agree(MESSAGES)
+    said = refused(small)
+    assert "contract.yml does not map the respondent id" in said and "1 erased person" in said
+    assert small.place.release_id() == served
+
+    assert small.place.meetlat("erase", MESSAGES, "--gone").returncode == 0
+    small.refresh()
+    assert rows_erased(small) == 0
+    small.contracts[MESSAGES]["columns"]["author"] = author
+    small.contracts[MESSAGES]["discard"].remove("author")
+    small.agree(MESSAGES)
+    small.refresh()
+    assert rows_erased(small) == 4
+
+
+def test_an_id_that_one_version_of_the_contract_does_not_map(small: Small) -> None:
+    small.contracts[MESSAGES]["versions"] = [{"from": "3000", "remove": ["author"], "discard": ["author"]}]
+    small.agree(MESSAGES)
+    assert "not in every version" in refused(small)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_id(small: Small) -> None:

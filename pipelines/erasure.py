@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pipelines import history, privacy
 from pipelines.contracts import Contract
 from pipelines.errors import MeetlatError
-from pipelines.parts import digest, failpoint, flush, link
+from pipelines.parts import digest, failpoint, flush, flush_tree, link
 from pipelines.settings import Settings
 
 KINDS = ("respondent", "response")
@@ -221,8 +221,14 @@ def reissue(settings: Settings) -> list[str]:
         history.write_aside(aside / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True), 0o440)
         publication = json.loads((aside / "publication.json").read_text()) | {"reissued_at": history.now()}
         history.write_aside(aside / "publication.json", json.dumps(publication, indent=1), 0o440)
+        flush_tree(aside)
+        whole = history.reissued_aside(release.folder)  # `history.mend` puts it in place if it is killed from here on
+        aside.rename(whole)
+        flush(releases)
+        failpoint("reissue-rename-before")
         release.folder.rename(gone)
-        aside.rename(release.folder)
+        failpoint("reissue-rename-after")
+        whole.rename(release.folder)
         flush(releases)
         shutil.rmtree(gone)
         failpoint("reissue-after")

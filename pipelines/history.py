@@ -16,6 +16,8 @@ from pipelines.errors import MeetlatError
 from pipelines.parts import JSON, Store, failpoint, flush
 from pipelines.settings import Settings
 
+REISSUED = ".reissued-"
+
 
 @dataclass(frozen=True)
 class Retained:
@@ -157,6 +159,13 @@ def lift(settings: Settings) -> str:
 def mend(settings: Settings) -> None:
     """Bring `current` and the pin together where a kill came between them; remove what was left half-made."""
     warehouse = settings.warehouse
+    for whole in (warehouse / "releases").glob(f"{REISSUED}*"):
+        folder = whole.with_name(whole.name.removeprefix(REISSUED))
+        if folder.exists():  # nothing was moved yet, so it is begun anew
+            shutil.rmtree(whole)
+        else:
+            whole.rename(folder)
+            flush(folder.parent)
     leftovers = [*warehouse.glob(".current-*"), *warehouse.glob(".pinned.json-*")]
     for leftover in [*leftovers, *(warehouse / "releases").glob(".aside-*")]:
         shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
@@ -196,6 +205,11 @@ def before_erasure(settings: Settings) -> list[Retained]:
 
     now = erasures(latest(settings))
     return [r for r in releases(settings) if not r.reissued and erasures(r.folder) != now]
+
+
+def reissued_aside(release: Path) -> Path:
+    """Where a release without its respondents lies, whole, until it takes the place of the one with them."""
+    return release.with_name(f"{REISSUED}{release.name}")
 
 
 def remove_unnamed(settings: Settings) -> None:

@@ -133,6 +133,14 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def flush_tree(folder: Path) -> None:
+    """The same of all that is in a folder, and of the folder itself."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            flush(Path(root) / name)
+        flush(Path(root))
+
+
 def link(source: Path | str, target: Path | str) -> None:
     """Give a file a second name; copy it where the file system has no hard links."""
     try:

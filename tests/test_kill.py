@@ -40,7 +40,7 @@ def assert_served(place: Place, release: str) -> None:
 
 def leftovers(place: Place) -> list[Path]:
     warehouse = place.warehouse
-    found = [*warehouse.glob(".current-*"), *warehouse.glob("releases/.aside-*"), *warehouse.glob("parts/.aside/*")]
+    found = [*warehouse.glob(".current-*"), *warehouse.glob("releases/.*"), *warehouse.glob("parts/.aside/*")]
     return [*found, *warehouse.glob("parts/.gone-*"), *warehouse.rglob(".spill*")]
 
 
@@ -193,6 +193,8 @@ def test_killed_at_every_failpoint(tmp_path: Path) -> None:
         assert erased not in (made.before, made.after)
     assert ran(small) == 0 and small.place.release_id() == erased
     assert leftovers(small.place) == []
+    kept = {folder.name for folder in small.here.warehouse.glob("releases/*")}
+    assert kept == {made.before, made.after, erased}
     with_respondents = small.here.warehouse.glob("releases/*/restricted/warehouse.duckdb")
     assert [file.parents[1].name for file in with_respondents] == [erased]
     assert {*until_swap, *SWAPPED, *reissued} == set(FAILPOINTS)

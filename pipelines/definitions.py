@@ -52,7 +52,7 @@ def tell_of_failure(context: dg.RunFailureSensorContext) -> None:
 
 @dg.resource(description="What this run depends on, looked up once, under the lock of the warehouse.")
 def build(context: dg.InitResourceContext) -> Iterator[Any]:
-    from pipelines import plan, refresh
+    from pipelines import erasure, plan, refresh
 
     here = settings.load()
     with refresh.locked(here):
@@ -61,7 +61,7 @@ def build(context: dg.InitResourceContext) -> Iterator[Any]:
         yield made
         if made.published:
             refresh.tidy(here)
-            trouble = refresh.troubles(made)
+            trouble = refresh.troubles(made) + erasure.still_served(here)
             refresh.conclude(here, refresh.WITHOUT_SOME if trouble else refresh.WELL, trouble)
 
 

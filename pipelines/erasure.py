@@ -203,10 +203,13 @@ def _prefix(key: bytes, kind: str) -> str:
 def reissue(settings: Settings) -> list[str]:
     """Take what tells of single respondents out of every release made before the last erasure. Only under the lock.
 
-    Those releases keep their tables of groups; they are not served again. Gives their names.
+    Those releases keep their tables of groups; they are not served again. Gives their names. The one that is served is
+    left alone: see `still_served`.
     """
     done = []
     for release in history.before_erasure(settings):
+        if release.is_current:
+            continue
         failpoint("reissue-before")
         releases = release.folder.parent
         aside, gone = (releases / f".aside-{release.id}-{uuid.uuid4().hex[:8]}" for _ in range(2))
@@ -234,3 +237,13 @@ def reissue(settings: Settings) -> list[str]:
         failpoint("reissue-after")
         done.append(release.id)
     return done
+
+
+def still_served(settings: Settings) -> list[str]:
+    """That the release that is served still holds erased persons, as sentences: so where one is pinned."""
+    return [
+        f"Release {release.id} is served and still holds people who were erased since it was made: publish one without "
+        "them by `meetlat refresh`, after `meetlat rollback --lift` if it is pinned; then it loses them too."
+        for release in history.before_erasure(settings)
+        if release.is_current
+    ]

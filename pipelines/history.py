@@ -137,6 +137,11 @@ def rollback(settings: Settings, name: str | None) -> str:
             f"Release {chosen.id} was made before an erasure and has lost its restricted tables since; it stays for "
             "comparison, but is not served again."
         )
+    if chosen.id in {release.id for release in before_erasure(settings)}:
+        raise MeetlatError(
+            f"Release {chosen.id} still holds people who were erased since it was made, so it is not served again; "
+            "run `meetlat refresh`, which completes the erasure."
+        )
     newest = latest(settings).resolve().name
     _pin(settings, {"release": chosen.id, "since": now(), "newest": newest})
     swap(settings.current, chosen.folder)
@@ -167,6 +172,7 @@ def mend(settings: Settings) -> None:
             whole.rename(folder)
             flush(folder.parent)
     leftovers = [*warehouse.glob(".current-*"), *warehouse.glob(".pinned.json-*")]
+    leftovers += warehouse.glob("releases/*/.publication.json-*")
     for leftover in [*leftovers, *(warehouse / "releases").glob(".aside-*")]:
         shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
     pin = pinned(settings)
@@ -198,13 +204,16 @@ def retire(settings: Settings) -> None:
 
 
 def before_erasure(settings: Settings) -> list[Retained]:
-    """The releases that still hold persons who were erased since."""
+    """The releases that still hold persons who were erased since: that lack an erasure that is in the register."""
+    from pipelines import erasure  # which is built on this module
 
-    def erasures(release: Path) -> JSON:
-        return json.loads((release / "manifest.json").read_text()).get("erasures", {})
+    now = erasure.digests(settings).items()
 
-    now = erasures(latest(settings))
-    return [r for r in releases(settings) if not r.reissued and erasures(r.folder) != now]
+    def lacks_some(release: Path) -> bool:
+        erasures = json.loads((release / "manifest.json").read_text()).get("erasures", {})
+        return any(erasures.get(source) != digest for source, digest in now)
+
+    return [r for r in releases(settings) if not r.reissued and lacks_some(r.folder)] if now else []
 
 
 def reissued_aside(release: Path) -> Path:

@@ -55,9 +55,9 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
     inputs = plan.look(settings, full=full)
     current = plan.manifest(settings)
     if not full and inputs.stand(current):
-        trouble = inputs.stopped + _refusals(current)
-        status = WITHOUT_SOME if trouble else WELL
         reissued = tidy(settings) if history.before_erasure(settings) else []  # what a kill kept from being done
+        trouble = inputs.stopped + _refusals(current) + erasure.still_served(settings)
+        status = WITHOUT_SOME if trouble else WELL
         seconds = {"look": time.perf_counter() - clock}
         return Outcome(status, current["release_id"], trouble=trouble, seconds=seconds, reissued=reissued)
     if not full and inputs.are_stopped(current):
@@ -78,7 +78,7 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
         build.store.clean()  # of a file that was begun for nothing
     ended = time.perf_counter()
     reissued = tidy(settings)
-    trouble = troubles(build)
+    trouble = troubles(build) + erasure.still_served(settings)
     seconds = {"look": looked - clock, **build.stages()}
     seconds["orchestrate"] = ended - clock - sum(seconds.values())
     assert build.published is not None

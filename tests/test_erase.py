@@ -13,7 +13,7 @@ import pytest
 from conftest import CUSTOMERS, KEY, PROJECT, QUARTER, Once, Place, new_place, read_quarter, write_quarter
 from small import FEW, MESSAGES, PANEL, Small
 
-from pipelines import contracts, privacy
+from pipelines import contracts, erasure, history, privacy, refresh
 from pipelines.errors import MeetlatError
 
 GONE, CONTROL = "ERASE-ME-4711", "KEEP-ME-4712"
@@ -377,6 +377,47 @@ def test_an_id_that_one_version_of_the_contract_does_not_map(small: Small) -> No
     small.contracts[MESSAGES]["versions"] = [{"from": "3000", "remove": ["author"], "discard": ["author"]}]
     small.agree(MESSAGES)
     assert "not in every version" in refused(small)
+
+
+def test_nobody_goes_back_to_the_person_while_the_erasure_waits(small: Small) -> None:
+    """The gate stops what an erasure would publish: until it is let pass, no release may be pinned that holds them."""
+    served = small.place.release_id()
+    small.contracts[MESSAGES]["title"] = "Another"  # a release more
+    small.agree(MESSAGES)
+    small.refresh()
+    newest = small.place.release_id()
+    small.contracts[MESSAGES]["gate"]["max_drop"] = 0.0
+    small.agree(MESSAGES)
+    small.erase(MESSAGES, ["p7", "p8", "p9"])
+    assert "The gate stopped" in refused(small)
+    for release in (served, newest):
+        ran = small.place.meetlat("rollback", release)
+        assert ran.returncode == 1 and "still holds people" in ran.stderr
+    assert small.place.release_id() == newest and history.pinned(small.here) is None
+    assert small.place.meetlat("accept", MESSAGES).returncode == 0
+    small.refresh()
+    ran = small.place.meetlat("rollback", served)
+    assert ran.returncode == 1 and "has lost its restricted tables" in ran.stderr
+
+
+def test_the_release_that_is_served_is_never_taken_apart(small: Small) -> None:
+    """It can only be one that was pinned before a register was brought back from a backup that names more people."""
+    served = small.place.release_id()
+    small.contracts[MESSAGES]["title"] = "Another"
+    small.agree(MESSAGES)
+    small.refresh()
+    assert small.place.meetlat("rollback", served).returncode == 0
+    small.erase(MESSAGES, ["p9"])
+    small.refresh()
+    assert small.place.release_id() == served
+    assert (small.place.current / "restricted" / "warehouse.duckdb").exists()
+    (sentence,) = erasure.still_served(small.here)
+    assert served in sentence and "--lift" in sentence
+    outcome = refresh.run(small.here, lambda _: None)
+    assert sentence in outcome.trouble and outcome.status == refresh.WITHOUT_SOME
+    assert small.place.meetlat("rollback", "--lift").returncode == 0
+    outcome = refresh.run(small.here, lambda _: None)
+    assert outcome.reissued == [served] and outcome.status == refresh.WELL
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_id(small: Small) -> None:

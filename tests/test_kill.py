@@ -191,6 +191,10 @@ def test_killed_at_every_failpoint(tmp_path: Path) -> None:
         erased = small.place.release_id()
         assert_served(small.place, erased)
         assert erased not in (made.before, made.after)
+        for earlier in (made.before, made.after):  # with the person or without, but never served again
+            refused = small.place.meetlat("rollback", str(earlier))
+            assert refused.returncode == 1 and "served again" in refused.stderr, failpoint
+        assert_served(small.place, erased)
     assert ran(small) == 0 and small.place.release_id() == erased
     assert leftovers(small.place) == []
     kept = {folder.name for folder in small.here.warehouse.glob("releases/*")}

@@ -88,6 +88,7 @@ def cube(design: Design, runs: int, rng: np.random.Generator) -> pa.Table:
             "n": n,
             "sum_w": pa.array(counts[given] * 1_000_000, pa.int64()),
             "sum_w2": pa.array(counts[given] * 1_000_000_000, pa.int64()),
+            "sum_w2_rest": pa.array(np.zeros(rows, int), pa.int64()),
         }
     )
 

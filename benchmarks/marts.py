@@ -122,6 +122,7 @@ def cube(organisations: int, shape: str = "monitor") -> pa.Table:
             "n": pa.array(n, pa.int64()),
             "sum_w": pa.array(n * 1_000_000, pa.int64()),
             "sum_w2": pa.array(n * 1_000_000_000, pa.int64()),
+            "sum_w2_rest": pa.array(np.zeros(rows, int), pa.int64()),
         }
     )
 

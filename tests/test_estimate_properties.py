@@ -35,8 +35,35 @@ def twice(design: Design) -> Design:
     return replace(design, rows=rows)
 
 
+def times(design: Design, c: float) -> Design:
+    return replace(design, rows=[r | {"weight": f"{c * float(r['weight']):.6f}"} for r in design.rows])
+
+
 def heavier(design: Design) -> Design:
-    return replace(design, rows=[r | {"weight": f"{3 * float(r['weight']):.6f}"} for r in design.rows])
+    return times(design, 3)
+
+
+def lighter(design: Design) -> Design:
+    return times(design, 0.001)
+
+
+def lightest(design: Design) -> Design:
+    """A few millionths each: what can be written with six decimals."""
+    return times(design, 0.00001)
+
+
+def adding_up_to_1(design: Design) -> Design:
+    """Weights as shares of the sample, with six decimals."""
+    total = sum(float(r["weight"]) for r in design.rows)
+    millionths = [int(1_000_000 * float(r["weight"]) / total) for r in design.rows]
+    millionths[-1] += 1_000_000 - sum(millionths)
+    return replace(
+        design, rows=[r | {"weight": f"{m / 1_000_000:.6f}"} for r, m in zip(design.rows, millionths, strict=True)]
+    )
+
+
+def adding_up_to_1000(design: Design) -> Design:
+    return times(adding_up_to_1(design), 1000)
 
 
 def reversed_scale(design: Design) -> Design:
@@ -64,18 +91,26 @@ def silent(design: Design) -> Design:
 
 
 def base(number: int) -> Design:
-    """A survey of which everything is asked, so that an organisation can be absent from a question."""
+    """A survey of which everything is asked, so that an organisation can be absent from a question.
+
+    Its weights have one decimal: multiplied, they still fit the six that weights have.
+    """
     design = draw(SEED, number)
     grades = {c: m for c, m in design.questions.items() if m == "grade"}
     questions = grades | {"recommend": "recommendation", "agree": "agrees"}
     named = dict.fromkeys((*design.named, "respondent", "weight"))
-    return replace(design, questions=questions, named=tuple(named), sampled_from={}, files=1)
+    rows = [r | {"weight": f"{float(r['weight']):.1f}"} for r in design.rows]
+    return replace(design, questions=questions, rows=rows, named=tuple(named), sampled_from={}, files=1)
 
 
 VARIANTS: tuple[tuple[str, Callable[[Design], Design], tuple[int, ...]], ...] = (
     ("plain", lambda design: design, NUMBERS),
     ("twice", twice, NUMBERS),
     ("heavier", heavier, NUMBERS),
+    ("lighter", lighter, NUMBERS),
+    ("lightest", lightest, NUMBERS),
+    ("of_1000", adding_up_to_1000, (SHARED, PEOPLE)),
+    ("of_1", adding_up_to_1, (SHARED, PEOPLE)),
     ("reversed", reversed_scale, (PLAIN, PEOPLE)),
     ("silent", silent, (PLAIN, WIDE)),
 )
@@ -132,10 +167,12 @@ def by_monitor(path: Path, table: str, key: tuple[str, ...]) -> dict[str, Rows]:
     return rows
 
 
-def pairs(place: Place, variant: str, number: int) -> Iterator[tuple[tuple[str, ...], dict[str, Any], dict[str, Any]]]:
-    """Every domain as the survey has it, and as the variant has it."""
+def pairs(
+    place: Place, variant: str, number: int, of: str = "plain"
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any], dict[str, Any]]]:
+    """Every domain as the survey has it, or another variant of it, and as the variant has it."""
     found = published(place.current / "benchmark.duckdb")
-    plain, other = found[f"plain_{number}"], found[f"{variant}_{number}"]
+    plain, other = found[f"{of}_{number}"], found[f"{variant}_{number}"]
     assert plain.keys() <= other.keys()
     assert len(plain) > 30
     for key, row in plain.items():
@@ -222,9 +259,16 @@ def test_quantiles_have_an_interval_where_the_mean_has_one(place: Place, number:
     assert 0 < without < len(found) or number == PEOPLE
 
 
-@pytest.mark.parametrize("variant", ("twice", "heavier"))
-@pytest.mark.parametrize("number", (PLAIN, WIDE, BY_SIZE, SHARED))
-def test_quantiles_of_organisations_know_neither_doubles_nor_the_unit_of_the_weights(
+@pytest.mark.parametrize(
+    ("variant", "number"),
+    [
+        (variant, number)
+        for variant in ("twice", "heavier", "lightest")
+        for number in NUMBERS
+        if (variant, number) != ("twice", PEOPLE)
+    ],
+)
+def test_quantiles_know_neither_doubles_of_all_nor_the_unit_of_the_weights(
     place: Place, number: int, variant: str
 ) -> None:
     found = quantiles(place.current / "benchmark.duckdb")
@@ -234,11 +278,17 @@ def test_quantiles_of_organisations_know_neither_doubles_nor_the_unit_of_the_wei
         assert_same(key, row, other[key], ("n_answers",))
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_the_unit_of_the_weights(place: Place, number: int) -> None:
-    for key, row, other in pairs(place, "heavier", number):
+@pytest.mark.parametrize(
+    ("number", "variant", "of", "c"),
+    [
+        *((n, v, "plain", c) for n in NUMBERS for v, c in (("heavier", 3), ("lighter", 0.001), ("lightest", 0.00001))),
+        *((n, "of_1", "of_1000", 0.001) for n in (SHARED, PEOPLE)),
+    ],
+)
+def test_the_unit_of_the_weights(place: Place, number: int, variant: str, of: str, c: float) -> None:
+    for key, row, other in pairs(place, variant, number, of):
         assert_same(key, row, other, ("sum_w", "sum_wy"))
-        assert (other["sum_w"], other["sum_wy"]) == (near(3 * row["sum_w"]), near(3 * row["sum_wy"]))
+        assert (other["sum_w"], other["sum_wy"]) == (near(c * row["sum_w"]), near(c * row["sum_wy"]))
 
 
 @pytest.mark.parametrize("number", (PLAIN, SHARED))

@@ -19,7 +19,8 @@
 -- @column missing_reason    VARCHAR | Why there is no value; NULL where there is one.
 -- @column n                 BIGINT  | Answers.
 -- @column sum_w             BIGINT  | Sum of the weights, in millionths.
--- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9, each rounded.
+-- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9, each rounded down.
+-- @column sum_w2_rest       BIGINT  | What rounding down took off, in units of 10^-12: 1000 sum_w2 + sum_w2_rest is the exact sum.
 
 -- months as dates, and weights told apart, until there are few rows
 WITH counted AS (
@@ -39,7 +40,9 @@ SELECT
     question_version, value, missing_reason,
     sum(n) AS n,
     sum(n * weight) AS sum_w,
-    sum(n * ((weight * weight + 500) // 1000)) AS sum_w2
+    -- exact in two columns: one of 10^-12 would fit no BIGINT, and larger numbers are slow to read
+    sum(n * (weight * weight // 1000)) AS sum_w2,
+    sum(n * (weight * weight % 1000)) AS sum_w2_rest
 FROM counted
 CROSS JOIN delivery
 GROUP BY ALL

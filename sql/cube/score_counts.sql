@@ -13,6 +13,6 @@
 SELECT
     source_code, wave_code, time_cell_code, country_code, organisation_code, sector_code, segment_code, audience_code,
     channel_code, measure_code, question_version, value, missing_reason,
-    sum(n) AS n, sum(sum_w) AS sum_w, sum(sum_w2) AS sum_w2
+    sum(n) AS n, sum(sum_w) AS sum_w, sum(sum_w2) AS sum_w2, sum(sum_w2_rest) AS sum_w2_rest
 FROM cube.delivery_counts
 GROUP BY ALL

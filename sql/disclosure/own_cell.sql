@@ -53,11 +53,11 @@ SELECT
     CASE WHEN own.statistic = 'nps' THEN 100 * own.sum_w_promoters::DOUBLE / own.sum_w::DOUBLE END AS promoters_pct,
     CASE WHEN own.statistic = 'nps' THEN 100 * own.sum_w_detractors::DOUBLE / own.sum_w::DOUBLE END AS detractors_pct,
     CASE own.statistic
-        WHEN 'share' THEN share_low(own.r, own.se, own.df, own.sum_w::DOUBLE * own.sum_w::DOUBLE / own.sum_w2::DOUBLE / 1000)
+        WHEN 'share' THEN share_low(own.r, own.se, own.df, own.sum_w::DOUBLE * own.sum_w::DOUBLE / own.sum_w2::DOUBLE)
         ELSE own.r / own.step - t_quantile(0.975, own.df) * own.se
     END AS ci_low,
     CASE own.statistic
-        WHEN 'share' THEN share_high(own.r, own.se, own.df, own.sum_w::DOUBLE * own.sum_w::DOUBLE / own.sum_w2::DOUBLE / 1000)
+        WHEN 'share' THEN share_high(own.r, own.se, own.df, own.sum_w::DOUBLE * own.sum_w::DOUBLE / own.sum_w2::DOUBLE)
         ELSE own.r / own.step + t_quantile(0.975, own.df) * own.se
     END AS ci_high,
     CASE WHEN own.n_respondents < 30 THEN 'u' END AS obs_status,

@@ -85,7 +85,7 @@ WITH frame AS (
 total AS (
     SELECT
         * REPLACE (
-            w::HUGEINT AS w, t::HUGEINT AS t, wyy::HUGEINT AS wyy, 1000 * w2::DOUBLE AS w2,
+            w::HUGEINT AS w, t::HUGEINT AS t, wyy::HUGEINT AS wyy, w2::DOUBLE AS w2,
             w_promoters::DOUBLE AS w_promoters, w_detractors::DOUBLE AS w_detractors
         ),
         n_within - n_respondents AS n_elsewhere,

@@ -23,7 +23,7 @@
 -- @column w             DECIMAL(38,0) | W.
 -- @column t             DECIMAL(38,0) | T.
 -- @column wyy           DECIMAL(38,0) | Sum of weight times squared score.
--- @column w2            DECIMAL(38,0) | Sum of the squared weights, in units of 10^-9.
+-- @column w2            DECIMAL(38,0) | Sum of the squared weights, in units of 10^-12.
 
 WITH cell AS (
     SELECT

@@ -12,7 +12,7 @@
 -- @column sum_w_detractors  BIGINT  | Sum of the weights of the detractors, in millionths.
 -- @column sum_w             BIGINT  | W: sum of the weights, in millionths.
 -- @column sum_wy            BIGINT  | T: sum of weight times score.
--- @column sum_w2            BIGINT  | Sum of the squared weights, in units of 10^-9.
+-- @column sum_w2            DECIMAL(38,0) | Sum of the squared weights, in units of 10^-12.
 -- @column sum_ww            DECIMAL(38,0) | Sum of W_k^2 over respondents, W_k being a respondent's sum of weights; in units of 10^-12.
 -- @column sum_wt            DECIMAL(38,0) | Sum of W_k T_k over respondents, T_k being a respondent's sum of weight times score.
 -- @column sum_tt            DECIMAL(38,0) | Sum of T_k^2 over respondents.
@@ -76,7 +76,7 @@ up_the_tree AS MATERIALIZED (
 moment AS (
     SELECT
         kind.kind, organisation.organisation, n_answers, sum_w_promoters::BIGINT AS promoters,
-        sum_w_detractors::BIGINT AS detractors, sum_w::BIGINT AS w, sum_wy::BIGINT AS t, sum_w2::BIGINT AS w2,
+        sum_w_detractors::BIGINT AS detractors, sum_w::BIGINT AS w, sum_wy::BIGINT AS t, sum_w2::HUGEINT AS w2,
         sum_w2y::HUGEINT AS w2y, sum_w2yy::HUGEINT AS w2yy
     FROM (SELECT * REPLACE (coalesce(wave_code, '') AS wave_code) FROM estimate.organisation_moment) AS m
     JOIN kind USING (monitor_code, audience_code, wave_code, time_cell_code, sector_code, channel_code, measure_code)
@@ -86,7 +86,7 @@ moment AS (
 in_period AS (
     SELECT
         series, organisation, sum(n_answers)::BIGINT AS n_answers, sum(promoters)::BIGINT AS promoters,
-        sum(detractors)::BIGINT AS detractors, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, sum(w2)::BIGINT AS w2,
+        sum(detractors)::BIGINT AS detractors, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, sum(w2)::HUGEINT AS w2,
         sum(w2y)::HUGEINT AS w2y, sum(w2yy)::HUGEINT AS w2yy
     FROM moment
     JOIN over_time USING (kind)
@@ -97,7 +97,7 @@ in_channel AS (
     UNION ALL
     SELECT
         every_series, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
-        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::BIGINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
+        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::HUGEINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
     FROM in_period
     JOIN over_channels USING (series)
     GROUP BY every_series, organisation
@@ -108,7 +108,7 @@ summed AS (
     UNION ALL
     SELECT
         domain, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
-        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::BIGINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
+        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::HUGEINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
     FROM placed
     WHERE organisation < 0
     GROUP BY domain, organisation
@@ -121,8 +121,8 @@ again AS MATERIALIZED (
 SELECT
     domain, organisation_code, abs(organisation) AS organisation, n_answers, n_answers - coalesce(n_surplus, 0) AS n_respondents,
     promoters AS sum_w_promoters, detractors AS sum_w_detractors, w AS sum_w, t AS sum_wy, w2 AS sum_w2,
-    1000 * w2 + coalesce(own_ww, 0) AS sum_ww, 1000 * w2y + coalesce(own_wt, 0) AS sum_wt,
-    1000 * w2yy + coalesce(own_tt, 0) AS sum_tt
+    w2 + coalesce(own_ww, 0) AS sum_ww, w2y + coalesce(own_wt, 0) AS sum_wt,
+    w2yy + coalesce(own_tt, 0) AS sum_tt
 FROM summed
 LEFT JOIN again USING (domain, organisation)
 JOIN organisation USING (organisation)

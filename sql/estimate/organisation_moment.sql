@@ -22,7 +22,7 @@
 -- @column sum_w             DECIMAL(38,0) | W: sum of the weights, in millionths.
 -- @column sum_wy            DECIMAL(38,0) | T: sum of weight times score.
 -- @column sum_wyy           DECIMAL(38,0) | Sum of weight times squared score.
--- @column sum_w2            DECIMAL(38,0) | Sum of the squared weights, in units of 10^-9.
+-- @column sum_w2            DECIMAL(38,0) | Sum of the squared weights, in units of 10^-12.
 -- @column sum_w2y           DECIMAL(38,0) | Sum of squared weight times score.
 -- @column sum_w2yy          DECIMAL(38,0) | Sum of squared weight times squared score.
 -- @check  has_sector: sector_code IS NOT NULL | every organisation has a sector at the time of its answers; see valid_from in reference/organisations.csv
@@ -35,7 +35,8 @@ WITH scored AS NOT MATERIALIZED (
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        cube.channel_code, cube.measure_code, cube.missing_reason, cube.n, cube.sum_w AS w, cube.sum_w2 AS w2,
+        cube.channel_code, cube.measure_code, cube.missing_reason, cube.n, cube.sum_w AS w,
+        1000 * cube.sum_w2::HUGEINT + cube.sum_w2_rest AS w2,
         CASE measure.statistic
             WHEN 'nps' THEN CASE WHEN cube.value >= 9 THEN 100 WHEN cube.value >= 7 THEN 0 ELSE -100 END
             WHEN 'share' THEN 100 * cube.value
@@ -55,7 +56,7 @@ valid AS (
         monitor_code, audience_code, wave_code, time_cell_code, organisation_code, sector_code, channel_code, measure_code,
         sum(n) AS n, sum(promoters) AS promoters, sum(detractors) AS detractors,
         sum(w) AS w, sum(w * y) AS t, sum(w * y * y::HUGEINT) AS wyy,
-        sum(w2) AS w2, sum(w2::HUGEINT * y) AS w2y, sum(w2::HUGEINT * (y * y)) AS w2yy, any_value(is_nps) AS is_nps
+        sum(w2) AS w2, sum(w2 * y) AS w2y, sum(w2 * (y * y)) AS w2yy, any_value(is_nps) AS is_nps
     FROM scored
     WHERE is_valid
     GROUP BY ALL

@@ -235,7 +235,7 @@ SELECT
         WHEN domain.by_organisation THEN spread.variance
         -- z_k = w_k (1 - F) / W up to q, and - w_k F / W above
         WHEN domain.g > 1 AND domain.n_respondents = domain.n_answers
-        THEN domain.g / (domain.g - 1.0) * 1000 * (
+        THEN domain.g / (domain.g - 1.0) * (
             found.w2_below::DOUBLE * pow((found.w - found.w_below)::DOUBLE / found.w::DOUBLE, 2)
             + (found.w2 - found.w2_below)::DOUBLE * pow(found.w_below::DOUBLE / found.w::DOUBLE, 2)
         ) / found.w::DOUBLE / found.w::DOUBLE

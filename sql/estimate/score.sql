@@ -11,7 +11,7 @@
 -- @column value         INTEGER | Answer as a whole number of the measure's smallest step.
 -- @column n_answers     BIGINT  | Answers with this value.
 -- @column sum_w         DECIMAL(38,0) | Sum of their weights, in millionths.
--- @column sum_w2        DECIMAL(38,0) | Sum of their squared weights, in units of 10^-9.
+-- @column sum_w2        DECIMAL(38,0) | Sum of their squared weights, in units of 10^-12.
 
 WITH counted AS (
     SELECT
@@ -22,7 +22,7 @@ WITH counted AS (
             ELSE at_the_time.sector_code
         END AS sector_code,
         cube.channel_code, cube.measure_code, cube.value, sum(cube.n) AS n, sum(cube.sum_w) AS w,
-        sum(cube.sum_w2) AS w2
+        1000 * sum(cube.sum_w2) + sum(cube.sum_w2_rest) AS w2
     FROM cube.score_counts AS cube
     JOIN core.dim_source AS source USING (source_code)
     LEFT JOIN estimate.organisation_sector AS at_the_time USING (organisation_code, time_cell_code)

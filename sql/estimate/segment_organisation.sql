@@ -46,7 +46,8 @@ WITH moment AS (
             WHEN measure.statistic = 'share' THEN 100 * cube.value
             ELSE cube.value
         END::HUGEINT AS y,
-        sum(cube.n) AS n, sum(cube.sum_w)::HUGEINT AS w, 1000 * sum(cube.sum_w2)::HUGEINT AS w2
+        sum(cube.n) AS n, sum(cube.sum_w)::HUGEINT AS w,
+        1000 * sum(cube.sum_w2)::HUGEINT + sum(cube.sum_w2_rest)::HUGEINT AS w2
     FROM cube.score_counts AS cube
     JOIN core.dim_source AS source USING (source_code)
     JOIN core.dim_measure AS measure USING (measure_code)

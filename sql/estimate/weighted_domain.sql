@@ -89,7 +89,7 @@ total AS (
             domain, sample, c,
             sum(f * w ORDER BY organisation_code, cell_code) AS w,
             sum(f * (t - c * w) ORDER BY organisation_code, cell_code) AS t,
-            1000 * sum(f * f * w2 ORDER BY organisation_code, cell_code) AS w2
+            sum(f * f * w2 ORDER BY organisation_code, cell_code) AS w2
         FROM (
             SELECT *, round((sum(exact_t) OVER of_domain)::DOUBLE / (sum(exact_w) OVER of_domain)::DOUBLE) AS c
             FROM inside
@@ -122,7 +122,7 @@ residual AS (
     SELECT
         total.domain, total.sample, all_.organisation_code, all_.cell_code, all_.f, fit.fit, total.r,
         all_.f * (coalesce(inside.t - total.r * inside.w, 0) - fit.fit * all_.w) / total.w AS z,
-        1000 * all_.f * all_.f * greatest(
+        all_.f * all_.f * greatest(
             coalesce(
                 inside.w2yy - 2 * (total.r + fit.fit) * inside.w2y + (total.r + fit.fit) ** 2 * inside.w2
                 - fit.fit ** 2 * inside.w2, 0

@@ -23,7 +23,7 @@
 -- @column base_scale         DOUBLE  | What turns sum_w into base weight: 10^-6, or 1 / W_i where organisations are counted, so that each enters with 1.
 -- @column sum_w              DECIMAL(38,0) | Sum of the weights, in millionths.
 -- @column sum_wy             DECIMAL(38,0) | Sum of weight times score.
--- @column sum_w2             DECIMAL(38,0) | Sum of the squared weights, in units of 10^-9.
+-- @column sum_w2             DECIMAL(38,0) | Sum of the squared weights, in units of 10^-12.
 -- @column sum_w2y            DECIMAL(38,0) | Sum of squared weight times score.
 -- @column sum_w2yy           DECIMAL(38,0) | Sum of squared weight times squared score.
 
@@ -49,7 +49,7 @@ moment AS (
         sum(w2) AS sum_w2, sum(w2 * y) AS sum_w2y, sum(w2 * y * y) AS sum_w2yy
     FROM (
         SELECT
-            cube.*, sum_w::HUGEINT AS w, sum_w2::HUGEINT AS w2,
+            cube.*, sum_w::HUGEINT AS w, 1000 * sum_w2::HUGEINT + sum_w2_rest AS w2,
             CASE measure.statistic
                 WHEN 'nps' THEN CASE WHEN value >= 9 THEN 100 WHEN value >= 7 THEN 0 ELSE -100 END
                 WHEN 'share' THEN 100 * value

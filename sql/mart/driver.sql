@@ -210,7 +210,8 @@ spread AS (
 joint AS (
     SELECT
         fit.fit, fit.by_organisation, coalesce(x.organisation_code, '') AS organisation_code, x.respondent_id, x.answers,
-        sum(x.n_responses) AS n, sum(x.sum_w)::DOUBLE AS w, 1000 * sum(x.sum_w2)::DOUBLE AS w2
+        sum(x.n_responses) AS n, sum(x.sum_w)::DOUBLE AS w,
+        (1000 * sum(x.sum_w2) + sum(x.sum_w2_rest))::DOUBLE AS w2
     FROM cube.joint_answer AS x
     JOIN core.dim_source AS source USING (source_code)
     JOIN place

@@ -101,7 +101,7 @@ spread AS (
             ORDER BY stratum_code
         ) AS v_organisations,
         sum(sum_ww ORDER BY stratum_code) AS sum_ww,
-        max(sum_zz_cr2) AS v_cr2,
+        max((1 - f) * sum_zz_cr2) AS v_cr2,
         max(1 / (sum_hh + sum_q * sum_q - sum_qq)) AS df_cr2
     FROM stratum
     GROUP BY domain

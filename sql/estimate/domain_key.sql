@@ -11,7 +11,7 @@
 -- @column sector_code   VARCHAR | Sector at any level.
 -- @column channel_code  VARCHAR | Channel, or all.
 -- @column measure_code  VARCHAR | Measure.
--- @column same_as       INTEGER | The domain that is computed for it: the same one in the first of the periods that hold just its time cells.
+-- @column same_as       INTEGER | The domain that is computed for it: the same one in the first of the periods of estimate.period_twin.
 -- @column whole         INTEGER | The domain of all sectors and channels around that one.
 -- @column n_answers     BIGINT  | Valid answers; of a domain without any, all sums but those of n_dont_know and n_blank are 0.
 -- @column n_dont_know   BIGINT  | Answers "don't know".

@@ -60,8 +60,8 @@ span AS MATERIALIZED (
 ),
 drawn AS MATERIALIZED (
     SELECT
-        span, span * 1000000 + organisation AS seat, max(sampled_share / n_stratum) AS share_each,
-        coalesce(max(stratum_code) FILTER (is_later), max(stratum_code)) AS stratum_code
+        span, span * 1000000 + organisation AS seat, arg_max(sampled_share / n_stratum, is_later) AS share_each,
+        arg_max(stratum_code, is_later) AS stratum_code
     FROM (
         SELECT span.span, d.organisation_code, d.stratum_code, d.n_stratum, d.sampled_share, true AS is_later
         FROM span

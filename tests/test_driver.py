@@ -31,10 +31,13 @@ HEADING = ("response", "respondent", "org", "sector", *QUESTIONS, "weight")
 DESIGNS = {
     "organisation": ("organisation", False),
     "stratified": ("organisation", False),
+    "finite": ("organisation", False),
     "shared": ("organisation", True),
     "response": ("respondent", False),
     "respondent": ("respondent", True),
 }
+
+DRAWN_FROM = {"gov": 5, "housing": 8, "utility": 30}  # of the design finite: of one sector all took part
 
 Rows = list[dict[str, str]]
 
@@ -142,9 +145,11 @@ def write_source(raw: Path, design: str, rows: Rows, pieces: int, **more: dict[s
     columns["complaint"].pop("channel")
     if recognised:
         columns["respondent"] = {"role": "respondent"}
-    strata = {"strata": "sector"} if design == "stratified" else {}
+    said: dict[str, Any] = {"strata": "sector"} if design in ("stratified", "finite") else {}
+    if design == "finite":
+        said["sampled_from"] = DRAWN_FROM
     discard = ["sector"] if recognised else ["respondent", "sector"]
-    document = contract(design, unit, columns, discard, **strata)
+    document = contract(design, unit, columns, discard, **said)
     if more:
         document.pop("wave")
     write_contract(raw, design, document)
@@ -211,7 +216,7 @@ def test_as_r_has_it(place: Place, design: str) -> None:
 
 @pytest.mark.oracle
 def test_random_designs_as_r_has_them(tmp_path: Path) -> None:
-    """Six sets of invented responses, each in a year of its own, under five designs."""
+    """Six sets of invented responses, each in a year of its own, under six designs."""
     place, years = Place(tmp_path / "place"), range(2001, 2007)
     rows: Rows = []
     for year in years:
@@ -233,7 +238,7 @@ def test_random_designs_as_r_has_them(tmp_path: Path) -> None:
 
 
 def test_by_hand(place: Place) -> None:
-    """Coefficients and two-way errors by matrices of all complete responses; R is not asked."""
+    """Coefficients, two-way errors and those of a known number by matrices of all complete responses."""
     rows = [row for row in case_rows() if all(row[q] for q in QUESTIONS)]
     w = np.array([float(row["weight"]) for row in rows])
     values = np.array([[float(row[q]) for q in QUESTIONS] for row in rows])
@@ -248,12 +253,22 @@ def test_by_hand(place: Place) -> None:
         cluster = [tuple(row[k] for k in keys) for row in rows]
         return sum(d[[c == one for c in cluster]].sum(axis=0) ** 2 for one in set(cluster))
 
-    m = len({row["org"] for row in case_rows() if any(row[q] for q in QUESTIONS)})
+    strata: dict[str, set[str]] = {}
+    for row in case_rows():
+        if any(row[q] for q in QUESTIONS):
+            strata.setdefault(row["sector"], set()).add(row["org"])
+    finite = np.zeros(3)
+    for sector, took_part in strata.items():
+        each = np.array([d[[r["org"] == org for r in rows]].sum(axis=0) for org in sorted(took_part)])
+        n = len(each)
+        finite += (1 - n / DRAWN_FROM[sector]) * n / (n - 1) * ((each - each.mean(axis=0)) ** 2).sum(axis=0)
+    m = sum(map(len, strata.values()))
     variance = m / (m - 1) * spread("org") + spread("respondent") - spread("org", "respondent")
     for i, driver in enumerate(("phone", "email", "complaint")):
         row = found(place, "shared")[DRIVERS[driver]]
         assert row["beta"] == near(beta[i])
         assert row["se"] == near(math.sqrt(variance[i]))
+        assert found(place, "finite")[DRIVERS[driver]]["se"] == near(math.sqrt(finite[i]))
         assert row["r"] == near((w * x[:, i] * y).sum() / w.sum())
         assert row["n_responses"] == len(rows) < len(case_rows())  # listwise
         assert row["n_respondents"] == len({r["respondent"] for r in rows}) < len(rows)
@@ -268,8 +283,8 @@ def test_who_is_a_cluster_changes_the_error_and_nothing_else(place: Place) -> No
     rows = [found(place, design)["channel_rating", "phone"] for design in DESIGNS]
     assert len({row["beta"] for row in rows}) == len({row["r"] for row in rows}) == 1
     assert len({row["se"] for row in rows}) == len(rows)
-    assert {row["sampling_unit"] for row in rows[:3]} == {"organisation"}
-    assert [row["n_organisations"] is None for row in rows] == [False] * 3 + [True] * 2
+    assert {row["sampling_unit"] for row in rows[:4]} == {"organisation"}
+    assert [row["n_organisations"] is None for row in rows] == [False] * 4 + [True] * 2
     assert {row["provenance"] for row in rows} == {"synthetic"}
     assert all("generator" in row["note"] for row in rows)
 

@@ -1,7 +1,7 @@
 # Standardised coefficients with clustered errors: Rscript driver.R responses.csv > expected.json
 #
 # Responses have respondent, org, sector, phone, email, complaint, recommendation and weight; blank is missing.
-# One regression, recommendation on the other three, under five designs. The errors take the standardisation as
+# One regression, recommendation on the other three, under six designs. The errors take the standardisation as
 # fixed: those of svyglm times sd(x) / sd(y). With lonely.psu "adjust" a stratum of one organisation is centred at 0.
 
 suppressMessages(library(survey))
@@ -9,6 +9,7 @@ options(survey.lonely.psu = "adjust")
 d <- read.csv(commandArgs(TRUE)[1], colClasses = c(org = "character", respondent = "character"))
 questions <- c("phone", "email", "complaint", "recommendation")
 drivers <- questions[1:3]
+drawn_from <- c(gov = 5, housing = 8, utility = 30) # organisations there are, of the design finite
 formula <- recommendation ~ phone + email + complaint
 d <- d[rowSums(!is.na(d[questions])) > 0, ] # the design: organisations with a valid answer to anything
 d$complete <- complete.cases(d[questions])
@@ -30,10 +31,13 @@ units <- function(x) { n <- length(unique(x)); (n - 1) / n } # undoes the factor
 
 organisation <- fit(svydesign(ids = ~org, weights = ~weight, data = d))
 stratified <- fit(svydesign(ids = ~org, strata = ~sector, weights = ~weight, data = d))
+d$drawn_from <- drawn_from[d$sector]
+finite <- fit(svydesign(ids = ~org, strata = ~sector, fpc = ~drawn_from, weights = ~weight, data = d))
 shared <- vcov(organisation) + vcov(fit_k(~respondent)) * units(k$respondent) - vcov(fit_k(~both)) * units(k$both)
 designs <- list(
   organisation = list(organisation, vcov(organisation)),
   stratified = list(stratified, vcov(stratified)),
+  finite = list(finite, vcov(finite)),
   shared = list(organisation, shared),
   response = list(s <- fit_k(~1), vcov(s)),
   respondent = list(s <- fit_k(~respondent), vcov(s))

@@ -293,6 +293,25 @@ def every_built(once: Once, every_sample: Path) -> Place:
 
 
 @pytest.fixture(scope="session")
+def default_sample(once: Once) -> Path:
+    """What the generator writes at the published size, with its ledger."""
+    return once("default_sample", samples.write_all)
+
+
+@pytest.fixture(scope="session")
+def shipped(once: Once, default_sample: Path) -> Place:
+    """A place with the release of the exports that the project ships, and the ledger beside them."""
+
+    def make(folder: Path) -> None:
+        place = new_place(folder, PROJECT / "raw")
+        shutil.rmtree(place.raw / ".ledger", ignore_errors=True)
+        shutil.copytree(default_sample / ".ledger", place.raw / ".ledger")
+        place.refresh_here()
+
+    return Place(once("shipped", make))
+
+
+@pytest.fixture(scope="session")
 def half_year(once: Once, sample: Path) -> Place:
     """The same with two quarters only; the other two have yet to arrive. Only to look at."""
 

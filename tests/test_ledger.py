@@ -1,6 +1,5 @@
 """What the pipeline counts is what the generator says is truly in the exports, of every source."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -10,18 +9,14 @@ from conftest import (
     EMPLOYEES,
     PROJECT,
     SOCIAL,
-    Once,
     Place,
     answers_by_delivery,
     assert_receipts,
     assert_same,
     booked,
     ledger,
-    new_place,
     sha256,
 )
-
-from pipelines import samples
 
 MARTS = {
     (CUSTOMERS, "channel_rating"): "channel_rating",
@@ -35,25 +30,6 @@ MARTS = {
 ANY_SHARE, TWO_YEARS = "statement_share", "integron_cx"
 RETURNING = {CUSTOMERS, EMPLOYEES, SOCIAL, TWO_YEARS}  # sources with respondents who come more than once
 COUNTS = {"kcm-2011-n", "kcm-2011q13-n"}  # figures that say how many ratings there were
-
-
-@pytest.fixture(scope="session")
-def default_sample(once: Once) -> Path:
-    """What the generator writes at the published size, with its ledger."""
-    return once("default_sample", samples.write_all)
-
-
-@pytest.fixture(scope="session")
-def shipped(once: Once, default_sample: Path) -> Place:
-    """A place with the release of the exports that the project ships, and the ledger beside them."""
-
-    def make(folder: Path) -> None:
-        place = new_place(folder, PROJECT / "raw")
-        shutil.rmtree(place.raw / ".ledger", ignore_errors=True)
-        shutil.copytree(default_sample / ".ledger", place.raw / ".ledger")
-        place.refresh_here()
-
-    return Place(once("shipped", make))
 
 
 @pytest.fixture(params=["every_built", pytest.param("shipped", marks=pytest.mark.full)])

@@ -52,3 +52,20 @@ def test_phone_in_r_from_the_answers(built: Place, tmp_path: Path) -> None:
     value, se = (float(number) for number in ran.stdout.split()[-2:])
     hand = by_hand(built)
     assert (value, se) == pytest.approx((hand["value"], hand["se"]), rel=1e-9)
+
+
+@pytest.mark.full
+def test_what_weighting_does_to_the_sample_data(shipped: Place) -> None:
+    """The four numbers, and where most of the smaller error comes from."""
+    (told,) = re.findall(r"phone goes from (\S+) to (\S+), the net promoter score from (\S+) to (\S+)\.", METHOD)
+    columns = "value, value_weighted, se, se_organisations_equal, se_weighted"
+    rows = shipped.query(
+        f"SELECT {columns} FROM mart.measure_score WHERE monitor_code = 'klantcontact_monitor' AND sector_code = 'all' "
+        "AND period_code = '2011' AND (channel_code, measure_code) IN "
+        "(('phone', 'channel_rating'), ('not_applicable', 'recommendation')) ORDER BY measure_code",
+        "benchmark.duckdb",
+    )
+    phone, score = rows
+    assert told == (f"{phone[0]:.2f}", f"{phone[1]:.2f}", f"{score[0]:.1f}", f"{score[1]:.1f}")
+    for _, _, se, equal, weighted in rows:
+        assert se - equal > equal - weighted > 0

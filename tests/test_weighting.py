@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT, Once, Place, lines
+from scipy.special import stdtrit
 
 from pipelines import weighting
 
@@ -620,6 +621,8 @@ def test_a_group_is_estimated_like_any_domain(place: Place, monitor: str) -> Non
     same = (
         "value", "n_answers", "n_respondents", "n_organisations", "n_dont_know", "n_blank", "se", "df", "ci_low",
         "ci_high", "ci_method", "obs_status", "sum_w", "sum_wy", "statistic", "unit", "period_type", "provenance",
+        "se_cr2", "df_cr2", "n_kish", "n_organisations_effective", "largest_organisation_share", "promoter_share",
+        "passive_share", "detractor_share",
     )  # fmt: skip
     for row in rows:
         for column in same:
@@ -631,19 +634,66 @@ def test_a_group_is_estimated_like_any_domain(place: Place, monitor: str) -> Non
     assert sum(row["n_dont_know"] for row in rows) > 0 and sum(row["n_blank"] for row in rows) > 0
 
 
+@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("age", AGES)
-def test_an_age_class_by_hand(place: Place, age: str) -> None:
-    rows = [r for r in incomplete(case_rows()) if r["age"] == age and r["grade"] != "99"]
+def test_an_age_class_by_hand(place: Place, age: str, measure: str) -> None:
+    """From the answers: the value, both errors with what respondents of several organisations add, and the bases."""
+    cell = {"channel_rating": "grade", "recommendation": "nps_raw"}[measure]
+    sample = [r for r in returning(incomplete(case_rows())) if r[cell] not in ("", "99")]
+    rows = [r for r in sample if r["age"] == age]
     w = np.array([float(r["base_weight"]) for r in rows])
-    y = np.array([float(r["grade"]) for r in rows])
+    y = np.array([float(r[cell]) for r in rows])
+    shares = {}
+    if measure == "recommendation":
+        y = np.where(y >= 9, 100.0, np.where(y <= 6, -100.0, 0.0))
+        shares = {100.0: "promoter_share", 0.0: "passive_share", -100.0: "detractor_share"}
+    r = float((w * y).sum() / w.sum())
+
+    def by(*keys: str) -> tuple[Any, Any, float]:
+        """z and share of the weight of every cluster of the group, and g / (g - 1) of those of the sample."""
+        cluster = [tuple(row[k] for k in keys) for row in rows]
+        inside = [np.array([c == one for c in cluster]) for one in sorted(set(cluster))]
+        g = len({tuple(row[k] for k in keys) for row in sample})
+        z, h = (np.array([float((x * i).sum() / w.sum()) for i in inside]) for x in (w * (y - r), w))
+        return z, h, g / (g - 1)
+
+    (z, h, factor), person, pair = by("org_id"), by("person"), by("person", "org_id")
+    q = h**2 / (1 - h)
+    shared = 0.0  # where nobody of the group rated two organisations
+    if len(pair[0]) > len(person[0]):
+        shared = person[2] * (person[0] ** 2).sum() - pair[2] * (pair[0] ** 2).sum()
+    expected = {
+        "value": r, "se": math.sqrt(factor * (z**2).sum() + shared), "df": len(z) - 1,
+        "se_cr2": math.sqrt((z**2 / (1 - h)).sum() + shared),
+        "df_cr2": 1 / ((h**2).sum() + q.sum() ** 2 - (q**2).sum()),
+        "n_kish": w.sum() ** 2 / (w**2).sum(), "n_organisations_effective": 1 / (h**2).sum(),
+        "largest_organisation_share": h.max(),
+        **{column: 100 * w[y == score].sum() / w.sum() for score, column in shares.items()},
+    }  # fmt: skip
     (row,) = records(
         f"SELECT * FROM mart.segment_score WHERE monitor_code = 'grouped' AND segment_code = '{AGES[age]}' "
-        "AND sector_code = 'all' AND channel_code = 'all' AND measure_code = 'channel_rating' AND period_type = 'wave'",
+        f"AND sector_code = 'all' AND channel_code = 'all' AND measure_code = '{measure}' AND period_type = 'wave'",
         place.current / "benchmark.duckdb",
     )
-    assert row["n_answers"] == len(rows)
-    assert row["value"] == near(float((w * y).sum() / w.sum()))
+    assert (row["n_answers"], row["n_respondents"]) == (len(rows), len({r["person"] for r in rows}))
+    for column, value in expected.items():
+        assert row[column] == near(float(value)), column
+    if not shares:
+        assert [row[c] for c in ("promoter_share", "passive_share", "detractor_share")] == [None] * 3
     assert (row["segment_type"], row["segment_label_nl"]) == ("age", age)
+
+
+def test_the_interval_of_a_group_is_made_of_what_is_published(place: Place) -> None:
+    """With se_cr2 and df_cr2 where ci_method says so."""
+    rows = records(
+        "SELECT * FROM mart.segment_score WHERE ci_method LIKE 't%'", place.current / "benchmark.duckdb"
+    )  # grades and scores; no case asks for a share
+    corrected = [row for row in rows if row["ci_method"] == "t_cr2"]
+    assert 0 < len(corrected) < len(rows)
+    for row in rows:
+        cr2 = "_cr2" if row["ci_method"] == "t_cr2" else ""
+        half = float(stdtrit(float(row[f"df{cr2}"]), 0.975)) * row[f"se{cr2}"]
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((row["value"] - half, row["value"] + half), rel=1e-9)
 
 
 def test_segments_of_a_response(place: Place) -> None:

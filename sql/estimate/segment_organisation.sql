@@ -20,6 +20,8 @@
 -- @column n_elsewhere       BIGINT  | Those of them who also rated, in the same domain and group, an organisation that comes before it in the alphabet.
 -- @column sum_w             DECIMAL(38,0) | W: sum of the weights, in millionths.
 -- @column sum_wy            DECIMAL(38,0) | T: sum of weight times score.
+-- @column sum_w_promoters   DECIMAL(38,0) | Sum of the weights of promoters; 0 for other measures.
+-- @column sum_w_detractors  DECIMAL(38,0) | Sum of the weights of detractors; 0 for other measures.
 -- @column sum_w2            DECIMAL(38,0) | Sum of the squared weights of the answers.
 -- @column sum_ww            DECIMAL(38,0) | Sum of W_k^2 over respondents, W_k being a respondent's sum of weights.
 -- @column sum_wt            DECIMAL(38,0) | Sum of W_k T_k over respondents.
@@ -38,7 +40,7 @@ WITH moment AS (
             WHEN cube.organisation_code IS NULL THEN 'not_applicable'
             ELSE at_the_time.sector_code
         END AS sector_code,
-        cube.missing_reason,
+        cube.missing_reason, measure.statistic = 'nps' AS is_nps,
         CASE
             WHEN measure.statistic = 'nps' AND cube.value >= 9 THEN 100
             WHEN measure.statistic = 'nps' AND cube.value >= 7 THEN 0
@@ -113,6 +115,7 @@ summed AS (
     SELECT
         member.domain, of_kind.organisation_code, sum(n_answers) AS n_answers, sum(n_dont_know) AS n_dont_know,
         sum(n_blank) AS n_blank, sum(sum_w) AS sum_w, sum(sum_wy) AS sum_wy,
+        sum(sum_w_promoters) AS sum_w_promoters, sum(sum_w_detractors) AS sum_w_detractors,
         sum(sum_w2) AS sum_w2, sum(sum_w2y) AS sum_w2y, sum(sum_w2yy) AS sum_w2yy
     FROM (
         SELECT
@@ -121,6 +124,8 @@ summed AS (
             coalesce(sum(n) FILTER (missing_reason = 'dont_know'), 0) AS n_dont_know,
             coalesce(sum(n) FILTER (missing_reason = 'blank'), 0) AS n_blank,
             coalesce(sum(w) FILTER (y IS NOT NULL), 0) AS sum_w, coalesce(sum(w * y), 0) AS sum_wy,
+            coalesce(sum(w) FILTER (is_nps AND y = 100), 0) AS sum_w_promoters,
+            coalesce(sum(w) FILTER (is_nps AND y = -100), 0) AS sum_w_detractors,
             coalesce(sum(w2) FILTER (y IS NOT NULL), 0) AS sum_w2,
             coalesce(sum(w2 * y), 0) AS sum_w2y, coalesce(sum(w2 * y * y), 0) AS sum_w2yy
         FROM moment
@@ -161,7 +166,7 @@ SELECT
     nullif(organisation_code, '') AS organisation_code,
     n_answers, n_dont_know, n_blank,
     n_answers - coalesce(n_surplus, 0) AS n_respondents, coalesce(n_elsewhere, 0) AS n_elsewhere,
-    sum_w, sum_wy, sum_w2,
+    sum_w, sum_wy, sum_w_promoters, sum_w_detractors, sum_w2,
     sum_w2 + coalesce(own_ww, 0) AS sum_ww, sum_w2y + coalesce(own_wt, 0) AS sum_wt, sum_w2yy + coalesce(own_tt, 0) AS sum_tt,
     coalesce(cross_ww, 0) AS cross_ww, coalesce(cross_wt, 0) AS cross_wt, coalesce(cross_tt, 0) AS cross_tt
 FROM summed

@@ -24,16 +24,24 @@
 -- @column n_answers        BIGINT  | Valid answers of the group: blanks, don't-knows and refused answers never count.
 -- @column n_respondents    BIGINT  | Different respondents among them.
 -- @column n_organisations  BIGINT  | Different organisations among them; NULL where the sampling unit is the respondent.
+-- @column n_organisations_effective DOUBLE | Organisations of equal size that would weigh as evenly: (sum W_i)^2 / sum W_i^2. NULL where the sampling unit is the respondent.
+-- @column largest_organisation_share DOUBLE | Share of the group's sum of weights that its largest organisation holds, 0 to 1. NULL where the sampling unit is the respondent.
+-- @column n_kish           DOUBLE  | Answers of equal weight that would be worth as much: (sum w)^2 / sum w^2.
 -- @column n_dont_know      BIGINT  | Answers "don't know", not among n_answers.
 -- @column n_blank          BIGINT  | Cells left blank, not among n_answers.
 -- @column se               DOUBLE  | Standard error of value for the declared sampling unit, by linearisation over the whole sample. NULL with fewer than two of them.
 -- @column df               BIGINT  | Degrees of freedom of se: organisations less strata, or respondents less one, in the group.
 -- @column ci_low           DOUBLE  | Lower end of the 95 % interval of value, by ci_method.
 -- @column ci_high          DOUBLE  | Upper end of the 95 % interval of value, by ci_method.
--- @column ci_method        VARCHAR | How the interval was made: t, logit or wilson; with _cr2 corrected for organisations of uneven size.
+-- @column ci_method        VARCHAR | How the interval was made: t (value -+ t(df) se), logit or wilson (shares); with _cr2 it uses se_cr2 and df_cr2 for se and df.
+-- @column se_cr2           DOUBLE  | Standard error of value corrected for few or uneven organisations: V = (1 - f) sum z_i^2 / (1 - W_i / W). NULL where respondents or strata were sampled.
+-- @column df_cr2           DOUBLE  | Degrees of freedom of se_cr2 by Satterthwaite (Bell and McCaffrey 2002).
 -- @column obs_status       VARCHAR | u: too few organisations or respondents for the interval to be believed; m: no value; NULL: neither.
 -- @column sum_w            DOUBLE  | Sum of the weights; adds up over groups of one segment_type and over rows that are no totals.
 -- @column sum_wy           DOUBLE  | Sum of weight times score; sum_wy / sum_w is value, also after adding both up.
+-- @column promoter_share   DOUBLE  | Weighted share of promoters (9 or 10) in percent; NULL for other measures.
+-- @column passive_share    DOUBLE  | Weighted share of passives (7 or 8) in percent; NULL for other measures.
+-- @column detractor_share  DOUBLE  | Weighted share of detractors (0 to 6) in percent; value is promoter_share less detractor_share.
 -- @column sampling_unit    VARCHAR | What was sampled: organisation or respondent; the unit of se.
 -- @column provenance       VARCHAR | survey, or synthetic: describes the sample generator and nobody else.
 -- @check  has_labels: segment_label_en IS NOT NULL AND segment_label_nl IS NOT NULL | every group has labels; see codes.segments in the contracts
@@ -55,6 +63,8 @@ total AS (
         sum(n_answers) AS n_answers, sum(n_dont_know) AS n_dont_know, sum(n_blank) AS n_blank,
         sum(n_respondents) - sum(n_elsewhere) AS n_respondents, sum(n_elsewhere) AS n_elsewhere,
         count(*) FILTER (n_answers > 0) AS n_organisations,
+        max(sum_w)::DOUBLE AS largest_w, sum(sum_w_promoters)::DOUBLE AS w_promoters,
+        sum(sum_w_detractors)::DOUBLE AS w_detractors,
         sum(sum_w)::HUGEINT AS w, sum(sum_wy)::HUGEINT AS t, sum(sum_w2)::DOUBLE AS w2,
         sum(sum_ww)::DOUBLE AS ww, sum(sum_wt)::DOUBLE AS wt, sum(sum_tt)::DOUBLE AS tt,
         sum(cross_ww)::DOUBLE AS cross_ww, sum(cross_wt)::DOUBLE AS cross_wt, sum(cross_tt)::DOUBLE AS cross_tt
@@ -154,19 +164,22 @@ estimated AS (
         CASE WHEN w > 0 THEN w::DOUBLE * w::DOUBLE / sum_ww END AS n_effective
     FROM varied
 ),
-chosen AS (
+corrected AS (
     SELECT
         *,
         CASE
-            WHEN is_corrected THEN sqrt(CASE WHEN v_cr2 + v_shared > 0 THEN v_cr2 + v_shared ELSE v_cr2 END) / step ELSE se
-        END AS se_used,
-        CASE WHEN is_corrected THEN df_cr2 ELSE df END AS df_used
-    FROM (
-        SELECT
-            *, coalesce(by_organisation AND strata IS NULL AND n_organisations > 1 AND 3 * n_effective < 2 * n_organisations, false)
-                AS is_corrected
-        FROM estimated
-    )
+            WHEN by_organisation AND strata IS NULL AND n_organisations > 1
+            THEN sqrt(CASE WHEN v_cr2 + v_shared > 0 THEN v_cr2 + v_shared ELSE v_cr2 END) / step
+        END AS se_cr2,
+        CASE WHEN by_organisation AND strata IS NULL AND n_organisations > 1 THEN df_cr2 END AS df_of_cr2
+    FROM estimated
+),
+chosen AS (
+    SELECT
+        *,
+        CASE WHEN is_corrected THEN se_cr2 ELSE se END AS se_used,
+        CASE WHEN is_corrected THEN df_of_cr2 ELSE df END AS df_used
+    FROM (SELECT *, coalesce(se_cr2 IS NOT NULL AND 3 * n_effective < 2 * n_organisations, false) AS is_corrected FROM corrected)
 )
 SELECT
     e.monitor_code, e.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code,
@@ -176,7 +189,9 @@ SELECT
     e.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
     e.statistic, e.unit, e.value, e.n_answers, e.n_respondents,
     CASE WHEN e.by_organisation THEN e.n_organisations END AS n_organisations,
-    e.n_dont_know, e.n_blank, e.se, e.df,
+    CASE WHEN e.by_organisation THEN e.n_effective END AS n_organisations_effective,
+    CASE WHEN e.by_organisation AND e.w > 0 THEN e.largest_w / e.w::DOUBLE END AS largest_organisation_share,
+    e.n_kish, e.n_dont_know, e.n_blank, e.se, e.df,
     CASE e.statistic
         WHEN 'share' THEN share_low(e.value, e.se_used, e.df_used, e.n_kish)
         ELSE e.value - t_quantile(0.975, e.df_used) * e.se_used
@@ -191,12 +206,18 @@ SELECT
         WHEN e.value IN (0, 100) OR e.value * (100 - e.value) * least(e.value, 100 - e.value) < 500 * e.se_used ** 2 THEN 'wilson'
         ELSE 'logit'
     END || CASE WHEN e.is_corrected THEN '_cr2' ELSE '' END AS ci_method,
+    e.se_cr2, e.df_of_cr2 AS df_cr2,
     CASE
         WHEN e.value IS NULL THEN 'm'
         WHEN CASE WHEN e.by_organisation THEN e.n_effective < 10 ELSE e.n_respondents < 30 END THEN 'u'
     END AS obs_status,
     e.w::DOUBLE / 1e6 AS sum_w,
     e.t::DOUBLE / 1e6 / e.step AS sum_wy,
+    CASE WHEN e.statistic = 'nps' AND e.w > 0 THEN 100 * e.w_promoters / e.w::DOUBLE END AS promoter_share,
+    CASE
+        WHEN e.statistic = 'nps' AND e.w > 0 THEN 100 * (e.w::DOUBLE - e.w_promoters - e.w_detractors) / e.w::DOUBLE
+    END AS passive_share,
+    CASE WHEN e.statistic = 'nps' AND e.w > 0 THEN 100 * e.w_detractors / e.w::DOUBLE END AS detractor_share,
     e.sampling_unit, e.provenance
 FROM chosen AS e
 JOIN core.dim_period AS period USING (period_code)

@@ -144,9 +144,8 @@ domain <- function(a, sampled, within, respondents, pairs, to_population, unit, 
     equal <- if (m > 1) est(svydesign(ids = ~1, weights = rep(1, m), data = means)) else c(means$y, NA)
     row$value_organisations_equal <- equal[1]
     row$se_organisations_equal <- if (m > 1) equal[2] else NA
-    t <- if (m > 1) qt(.975, m - 1) else NA
-    row$ci_low_organisations_equal <- equal[1] - t * equal[2]
-    row$ci_high_organisations_equal <- equal[1] + t * equal[2]
+    ci <- interval(measure, equal[1], equal[2], m - 1, m)
+    row$ci_low_organisations_equal <- ci$low; row$ci_high_organisations_equal <- ci$high
   } else {
     if (n_respondents > 1) {
       row$se <- row$se_participants <- e[2]

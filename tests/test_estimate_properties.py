@@ -17,6 +17,7 @@ import duckdb
 import pytest
 from conftest import Once, Place, sha256
 from designs import CHANNELS, Design, Organisation, Row, draw, write_raw
+from scipy.special import stdtrit
 
 SEED = int(os.environ.get("MEETLAT_TEST_SEED", "1"))  # read before the fixtures clean the environment
 # what each number is, whatever the seed: see `draw`
@@ -239,6 +240,44 @@ def test_doubles_of_respondents_of_several_organisations(place: Place) -> None:
         assert_same(key, {c: row[c] for c in ("value", "df", "n_organisations", "value_organisations_equal")}, other)
         changed += row["se"] is not None and other["se"] != near(row["se"])
     assert changed
+
+
+def equal_by_hand(answers: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Share in percent with every organisation counting once, and its interval: logit, or Wilson's of few."""
+    shares = []
+    for code in sorted({a["organisation"] for a in answers}):
+        own = [(float(a["weight"]), int(a["value"])) for a in answers if a["organisation"] == code]
+        shares.append(sum(w for w, y in own if y) / sum(w for w, _ in own))
+    m = len(shares)
+    p = math.fsum(shares) / m
+    t, v = float(stdtrit(m - 1, 0.975)), math.fsum((s - p) ** 2 for s in shares) / (m - 1) / m
+    n = p * (1 - p) / v if 0 < p < 1 else m
+    if n * min(p, 1 - p) >= 5:
+        half = t * math.sqrt(v) / (p * (1 - p))
+        ends = [1 / (1 + math.exp(-math.log(p / (1 - p)) - sign * half)) for sign in (-1, 1)]
+    else:
+        root = math.sqrt(p * (1 - p) / n + (t / n) ** 2 / 4)
+        ends = [(p + t * t / n / 2 + sign * t * root) / (1 + t * t / n) for sign in (-1, 1)]
+    return 100 * p, 100 * ends[0], 100 * ends[1]
+
+
+def test_a_share_of_organisations_that_count_equally_stays_within_0_and_100(place: Place) -> None:
+    """And has a width where all organisations are of one mind."""
+    methods = set()
+    for number in (PLAIN, WIDE, BY_SIZE, SHARED):
+        answers = [a for a in base(number).answers() if a["measure"] == "agrees"]
+        found = published(place.current / "benchmark.duckdb")[f"plain_{number}"]
+        for period, channel in sorted({(a["period"], a["channel"]) for a in answers}):
+            row = found[period, "all", channel, "agrees"]
+            value, low, high = equal_by_hand([a for a in answers if (a["period"], a["channel"]) == (period, channel)])
+            assert row["value_organisations_equal"] == near(value)
+            assert (row["ci_low_organisations_equal"], row["ci_high_organisations_equal"]) == (near(low), near(high))
+            methods.add(value in (0, 100))
+        for key, row in found.items():
+            if key[3] == "agrees" and row["ci_low_organisations_equal"] is not None:
+                low, high = row["ci_low_organisations_equal"], row["ci_high_organisations_equal"]
+                assert 0 <= low <= row["value_organisations_equal"] <= high <= 100 and low < high
+    assert methods
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -34,7 +34,7 @@
 -- @column df                        BIGINT  | Degrees of freedom of se: sampled units in the domain less strata in the domain.
 -- @column ci_low                    DOUBLE  | Lower end of the 95 % interval of value for the declared sampling unit, by ci_method.
 -- @column ci_high                   DOUBLE  | Upper end of the 95 % interval of value for the declared sampling unit, by ci_method.
--- @column ci_method                 VARCHAR | How the interval was made: t (value -+ t(df) se), logit or wilson (shares); with _cr2 it uses se_cr2 and df_cr2 for se and df.
+-- @column ci_method                 VARCHAR | How the interval from ci_low to ci_high was made (the intervals of the other targets never use CR2): t (value -+ t(df) se), logit or wilson (shares); with _cr2 it uses se_cr2 and df_cr2 for se and df.
 -- @column se_cr2                    DOUBLE  | Standard error corrected for few or uneven organisations: V = (1 - f) sum z_i^2 / (1 - W_i / W). NULL where respondents or strata were sampled.
 -- @column df_cr2                    DOUBLE  | Degrees of freedom of se_cr2 by Satterthwaite (Bell and McCaffrey 2002).
 -- @column design_effect             DOUBLE  | se^2 over the variance of a simple random sample of as many answers.
@@ -43,20 +43,20 @@
 -- @column suppression_reason        VARCHAR | respondents or secondary, where conf_status is C or D; NULL: not hidden.
 -- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample. NULL with a single respondent.
 -- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents less organisations.
--- @column ci_low_participants       DOUBLE  | Lower end of the 95 % interval for these very organisations.
--- @column ci_high_participants      DOUBLE  | Upper end of the 95 % interval for these very organisations.
+-- @column ci_low_participants       DOUBLE  | Lower end of the 95 % interval for these very organisations: t, or for a share logit or Wilson.
+-- @column ci_high_participants      DOUBLE  | Upper end of the 95 % interval for these very organisations, made like the lower.
 -- @column value_organisations_equal DOUBLE  | The estimate with every organisation counting once: mean of the organisations' own values. NULL where the sampling unit is the respondent.
--- @column se_organisations_equal    DOUBLE  | Standard error of value_organisations_equal: sd of the organisations' values over the root of their number.
--- @column ci_low_organisations_equal DOUBLE | Lower end of its 95 % interval, with n_organisations - 1 degrees of freedom.
--- @column ci_high_organisations_equal DOUBLE | Upper end of its 95 % interval, with n_organisations - 1 degrees of freedom.
+-- @column se_organisations_equal    DOUBLE  | Standard error of value_organisations_equal: sd of the organisations' values over the root of their number; neither strata nor 1 - f enter it.
+-- @column ci_low_organisations_equal DOUBLE | Lower end of the 95 % interval of value_organisations_equal: t, or for a share logit or Wilson (at 0 or 100 %, and with fewer than five effective), with n_organisations - 1 degrees of freedom.
+-- @column ci_high_organisations_equal DOUBLE | Upper end of the 95 % interval of value_organisations_equal, made like the lower.
 -- @column value_1_10                DOUBLE  | value read on the scale 1 to 10: 1 + 9 (value - a) / (b - a), a and b the ends of the native scale (the other way round where lower is better). NULL unless the measure declares scale_conversion.
 -- @column se_1_10                   DOUBLE  | se on that scale; what the conversion itself gets wrong is not in it.
 -- @column weighting_code            VARCHAR | Weighting of reference/population.csv that the next columns use; NULL where no margins were declared for the row.
 -- @column value_weighted            DOUBLE  | The estimate with weights that meet the margins of the population: what the margins support, and no cure for who chose to take part.
 -- @column se_weighted               DOUBLE  | Standard error of value_weighted for the declared sampling unit, from residuals on the margins.
 -- @column df_weighted               BIGINT  | Degrees of freedom of se_weighted.
--- @column ci_low_weighted           DOUBLE  | Lower end of the 95 % interval of value_weighted.
--- @column ci_high_weighted          DOUBLE  | Upper end of the 95 % interval of value_weighted.
+-- @column ci_low_weighted           DOUBLE  | Lower end of the 95 % interval of value_weighted: t, or for a share logit or Wilson.
+-- @column ci_high_weighted          DOUBLE  | Upper end of the 95 % interval of value_weighted, made like the lower.
 -- @column sum_w                     DOUBLE  | Sum of the weights; adds up over rows that are no totals.
 -- @column sum_wy                    DOUBLE  | Sum of weight times score; sum_wy / sum_w is value, also after adding both up.
 -- @column n_promoters               BIGINT  | Answers 9 or 10 to the recommendation question; NULL for other measures.
@@ -298,8 +298,15 @@ SELECT
         ELSE e.value + t_quantile(0.975, e.df_participants) * e.se_participants
     END AS ci_high_participants,
     e.value_equal AS value_organisations_equal, e.se_equal AS se_organisations_equal,
-    e.value_equal - t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_low_organisations_equal,
-    e.value_equal + t_quantile(0.975, e.n_organisations - 1) * e.se_equal AS ci_high_organisations_equal,
+    -- where all organisations have 0 or 100 %, Wilson's n is their number
+    CASE e.statistic
+        WHEN 'share' THEN share_low(e.value_equal, e.se_equal, e.n_organisations - 1, e.n_organisations)
+        ELSE e.value_equal - t_quantile(0.975, e.n_organisations - 1) * e.se_equal
+    END AS ci_low_organisations_equal,
+    CASE e.statistic
+        WHEN 'share' THEN share_high(e.value_equal, e.se_equal, e.n_organisations - 1, e.n_organisations)
+        ELSE e.value_equal + t_quantile(0.975, e.n_organisations - 1) * e.se_equal
+    END AS ci_high_organisations_equal,
     1 + 9 * CASE WHEN e.scale_conversion IS NOT NULL
         THEN (e.value - e.scale_worst) / (e.scale_best - e.scale_worst)
     END AS value_1_10,

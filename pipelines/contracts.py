@@ -388,6 +388,52 @@ def measures_of(question: AnyQuestion) -> list[str]:
     return [question.measure] if question.measure else []
 
 
+def _definition(contract: Contract, question: AnyQuestion) -> dict[str, Any]:
+    """What decides which cells are answers to a question and what they are worth, by the key that says it."""
+    status = [
+        (spec.keep if spec.keep == "any" else sorted(spec.keep), sorted(spec.exclude))
+        for _, spec in contract.specs
+        if isinstance(spec, Status)
+    ]
+    said: dict[str, Any] = {"role": question.role, "status": sorted(map(repr, status))}
+    for key in ("dont_know", "refused", "not_asked", "unticked"):
+        said[key] = sorted({token.strip().lower() for token in getattr(question, key, [])})
+    for key in ("values", "options"):
+        said[key] = sorted(map(repr, getattr(question, key, {}).items()))
+    if isinstance(question, Question):
+        said["scale"] = question.scale
+    else:
+        said["base"] = question.base
+    if isinstance(question, Choice) or (isinstance(question, Options) and question.group):
+        said["group"] = sorted(repr(measures_of(choice)) for _, choice in contract.group(question))
+    return said
+
+
+def silent_changes(contract: Contract) -> list[str]:
+    """Where `versions` asks a measure otherwise under a `version` that it had before, so that no series would break."""
+    known: dict[Any, tuple[str, dict[str, list[str]]]] = {}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for since, one in (("", contract), *((v.from_, contract.at(v.from_)) for v in contract.versions)):
+        asked: dict[tuple[str, str], list[AnyQuestion]] = {}
+        for _, question in one.questions:
+            for measure in measures_of(question):
+                asked.setdefault((measure, question.channel), []).append(question)
+        for (measure, channel), questions in asked.items():
+            definitions = [_definition(one, question) for question in questions]
+            keys = sorted({key for definition in definitions for key in definition})
+            now = {key: sorted(repr(definition.get(key)) for definition in definitions) for key in keys}
+            numbers = frozenset(question.version for question in questions)
+            before, then = known.setdefault((measure, channel, numbers), (since, now))
+            if changed := [f"`{key}`" for key in sorted({*now, *then}) if now.get(key) != then.get(key)]:
+                found.setdefault((since, before, ", ".join(changed)), []).append(measure)
+    return [
+        f"versions, from {since}: {', '.join(dict.fromkeys(measures))} with another {changed} than "
+        f"{f'from {before}' if before else 'at first'}, under the same `version`; raise the `version` of the question, "
+        "or answers that do not mean the same are compared"
+        for (since, before, changed), measures in found.items()
+    ]
+
+
 def load(source: Path) -> Contract:
     """Read `source/contract.yml`. Raises MeetlatError naming the file, the place and the fault."""
     path = source / "contract.yml"
@@ -402,6 +448,8 @@ def load(source: Path) -> Contract:
         contract = Contract.model_validate(document)
         for version in contract.versions:
             contract.at(version.from_)  # every version must be a whole contract too
+        if contract.versions and (silent := silent_changes(contract)):
+            raise MeetlatError(f"{path} is not a valid contract:\n" + "\n".join(f"  {change}" for change in silent))
         return contract
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)

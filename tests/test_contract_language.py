@@ -226,3 +226,69 @@ def test_a_contract_that_contradicts_itself_is_refused(tmp_path: Path, change: d
     (tmp_path / "contract.yml").write_text(yaml.safe_dump(CONTRACT | change))
     with pytest.raises(MeetlatError, match=said):
         contracts.load(tmp_path)
+
+
+STATUS = {"role": "status", "keep": "any", "exclude": {"": "not_completed", "test": "test_row"}}
+DONE = [STATUS, {"role": "date"}]
+WHY: dict[str, Any] = CONTRACT["columns"]["why"]
+CHOICES: dict[str, Any] = {
+    "slow": {"role": "choice", "group": "reasons", "measure": "complaint_slow_response"},
+    "rude": {"role": "choice", "group": "reasons", "measure": "complaint_poor_communication"},
+}
+
+
+def from_two(columns: dict[str, Any]) -> dict[str, Any]:
+    """The contract with one question of each kind, which are otherwise from the second delivery on."""
+    return CONTRACT | {"columns": CONTRACT["columns"] | CHOICES, "versions": [{"from": "2", "columns": columns}]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"grade": {"scale": [1, 5]}}, "satisfaction with another `scale`"),
+        ({"grade": {"values": {"good": 8}}}, "satisfaction with another `values`"),
+        ({"grade": {"dont_know": ["99"]}}, "satisfaction with another `dont_know`"),
+        ({"grade": {"refused": ["98"]}}, "satisfaction with another `refused`"),
+        ({"why": {"base": "asked"}}, "another `base`"),
+        ({"why": {"options": WHY["options"] | {"Late": None}}}, "another `options`"),
+        ({"slow": {"unticked": ["0"]}}, "complaint_slow_response with another `unticked`"),
+    ],
+)
+def test_another_meaning_needs_another_version(tmp_path: Path, columns: dict[str, Any], said: str) -> None:
+    """A series would not break, and answers that do not mean the same would be compared."""
+    before = CONTRACT["columns"] | CHOICES
+    file = tmp_path / "contract.yml"
+    changed = {name: before[name] | new for name, new in columns.items()}
+    file.write_text(yaml.safe_dump(from_two(changed)))
+    with pytest.raises(MeetlatError) as refused:
+        contracts.load(tmp_path)
+    assert "versions, from 2" in str(refused.value) and said in str(refused.value)
+    file.write_text(yaml.safe_dump(from_two({name: new | {"version": 2} for name, new in changed.items()})))
+    assert contracts.load(tmp_path).at("2").columns != contracts.load(tmp_path).at("1").columns
+
+
+def test_rows_that_count_and_columns_of_a_group_are_part_of_the_meaning(tmp_path: Path) -> None:
+    file = tmp_path / "contract.yml"
+    file.write_text(yaml.safe_dump(from_two({"done": DONE})))
+    with pytest.raises(MeetlatError, match=r"satisfaction, .* with another `status`"):
+        contracts.load(tmp_path)
+    every = {n: CONTRACT["columns"][n] | {"version": 2} for n in ("grade", "why")}
+    every |= {n: choice | {"version": 2} for n, choice in CHOICES.items()}
+    file.write_text(yaml.safe_dump(from_two({"done": DONE} | every)))
+    contracts.load(tmp_path)
+    file.write_text(yaml.safe_dump(from_two({"other": {"role": "choice", "group": "reasons"}})))
+    with pytest.raises(MeetlatError, match="with another `group`"):
+        contracts.load(tmp_path)
+
+
+def test_another_name_or_order_means_the_same(tmp_path: Path) -> None:
+    """And a version that comes back means what it meant."""
+    renamed = {"mark": CONTRACT["columns"]["grade"] | {"dont_know": ["98", "99"]}}
+    first = CONTRACT["columns"] | {"grade": CONTRACT["columns"]["grade"] | {"dont_know": ["99", " 98"]}}
+    other = {"mark": renamed["mark"] | {"dont_know": [], "version": 2}}
+    versions = [
+        {"from": "2", "remove": ["grade"], "columns": renamed}, {"from": "3", "columns": other},
+        {"from": "4", "columns": renamed},
+    ]  # fmt: skip
+    (tmp_path / "contract.yml").write_text(yaml.safe_dump(CONTRACT | {"columns": first, "versions": versions}))
+    contracts.load(tmp_path)

@@ -1,8 +1,8 @@
 -- Where a series breaks: two periods of which the later was not measured as the earlier was. Then a difference says
 -- nothing about customers, and no test is made.
 --
--- Reasons: question, the wording or scale of a question of a source in both periods has another version; source,
--- other sources deliver; mode, the share of a mode of interview moved by 25 points or more and by more than four
+-- Reasons: question, a question of a source in both periods has another version (a contract that asks it otherwise and
+-- does not raise the version is refused: contracts.py); source, other sources deliver; mode, the share of a mode of interview moved by 25 points or more and by more than four
 -- standard errors that a share of a half would have.
 --
 -- @working

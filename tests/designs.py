@@ -56,6 +56,8 @@ class Design:
     monitor: str = ""  # the name, if not said otherwise
     population: dict[tuple[str, str], int] = field(default_factory=dict)  # customers by margin and level
     named: tuple[str, ...] = ("response", "respondent", "organisation", "channel", "sector", "day", "weight")
+    audience: str = "customer"
+    segments: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column: the groups that stand in it
 
     def channel(self, column: str) -> str:
         """The channel that a question asks about, as contracts say it."""
@@ -77,9 +79,13 @@ class Design:
             column: {"role": "question", "measure": measure, "channel": self.channel(column), "dont_know": ["?"]}
             for column, measure in self.questions.items()
         }
+        columns |= {
+            c: {"role": "segment", "segment": c, "values": {g: g for g in of}} for c, of in self.segments.items()
+        }
+        groups = [(c, g) for c, of in self.segments.items() for g in of]
         optional = {"strata": self.strata, "sampled_from": self.sampled_from}
         return {
-            "title": self.name, "monitor": self.monitor or self.name, "audience": "customer", "country": "NL",
+            "title": self.name, "monitor": self.monitor or self.name, "audience": self.audience, "country": "NL",
             "provenance": "synthetic", "controller": "Meetlat tests", "purpose": "comparison with R",
             "licence": "MIT", "sampling_unit": self.unit,
             **{key: value for key, value in optional.items() if value},
@@ -87,6 +93,7 @@ class Design:
             "files": "*.csv", "format": {"kind": "csv", "encoding": "utf-8", "delimiter": ","},
             "delivery": {"mode": "append", "order": r"part(\d+)"},
             "columns": columns, "discard": [c for c in self.rows[0] if c not in columns],
+            "codes": {"segments": [{"segment": c, "code": g, "label_en": g, "label_nl": g} for c, g in groups]},
         }  # fmt: skip
 
     def write(self, raw: Path) -> None:
@@ -136,8 +143,8 @@ def measure(code: str, said: tuple[str, int, int, int, str]) -> list[Any]:
     return [row.get(column, "") for column in reference.LISTS["measures"]]
 
 
-def write_raw(raw: Path, designs: Iterable[Design]) -> None:
-    """The raw folder: a source for every design, and the code lists that they need."""
+def write_raw(raw: Path, designs: Iterable[Design], also: dict[str, Iterable[Iterable[Any]]] | None = None) -> None:
+    """The raw folder: a source for every design, and the code lists that they need. `also` has rows of other lists."""
     designs = list(designs)
     for design in designs:
         design.write(raw)
@@ -158,12 +165,14 @@ def write_raw(raw: Path, designs: Iterable[Design]) -> None:
         "population": (
             "weighting_code,monitor_code,audience_code,period_code,margin,level,population,unit,source,source_date",
             [
-                (d.name, d.name, "customer", WAVE["code"], *level, n, "customers", "made up", "2024-01-01")
+                (d.name, d.monitor or d.name, "customer", WAVE["code"], *level, n, "customers", "made up", "2024-01-01")
                 for d in designs
                 for level, n in d.population.items()
             ],
         ),
     }  # fmt: skip
+    for name, listed in (also or {}).items():
+        write_csv(raw / "reference" / f"{name}.csv", reference.LISTS[name], listed)
     for name, (columns, rows) in lists.items():
         write_csv(raw / "reference" / f"{name}.csv", columns.split(","), rows)
     with (PROJECT / "raw" / "reference" / "published_figures.csv").open() as shipped:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import Once, Place, sha256
-from designs import CHANNELS, Design, Organisation, Row, draw, write_raw
+from designs import CHANNELS, LEAVES, Design, Organisation, Row, draw, write_raw
 from scipy.special import stdtrit
 
 SEED = int(os.environ.get("MEETLAT_TEST_SEED", "1"))  # read before the fixtures clean the environment
@@ -338,17 +338,70 @@ def test_two_sources_of_one_monitor_are_one_survey(place: Place, number: int) ->
         assert row == other, key
 
 
+def with_everything() -> list[Design]:
+    """Customers and employees of the same organisations: age classes, margins, and what drivers and links need."""
+    rng = random.Random(SEED)
+    organisations = [Organisation(f"everything_{i}", LEAVES[i % 3]) for i in range(24)]
+    ages = ("young", "old")
+    made: dict[str, list[Row]] = {"customer": [], "employee": []}
+    for organisation in organisations:
+        level = rng.gauss(7, 0.7)
+        for rows in made.values():
+            for _ in range(rng.randint(12, 16)):
+                grade = min(10, max(1, round(2 * rng.gauss(level, 1.2)) / 2))
+                back = rows and rng.random() < 0.1
+                rows.append(
+                    {
+                        "response": f"r{len(rows)}",
+                        "respondent": rng.choice(rows)["respondent"] if back else f"p{len(rows)}",
+                        "organisation": organisation.code,
+                        "weight": f"{rng.lognormvariate(0, 0.5):.4f}",
+                        "age": rng.choice(ages),
+                        "grade": f"{grade:g}",
+                        "recommend": str(min(10, max(0, round(rng.gauss(grade, 1))))),
+                        "agree": str(int(rng.random() < grade / 10)),
+                    }
+                )
+    questions = {"grade": "grade", "recommend": "recommendation", "agree": "agrees"}
+    named = ("response", "respondent", "organisation", "weight")
+    margins = {("sector", sector): 1000 for sector in LEAVES[:3]} | {("segment:age", age): 1500 for age in ages}
+    customers, employees = (
+        Design(
+            f"everything_{audience}", organisations, rows, questions, monitor="everything", named=named,
+            audience=audience, segments={"age": ages}, population=margins if audience == "customer" else {},
+        )
+        for audience, rows in made.items()
+    )  # fmt: skip
+    return [customers, employees]
+
+
+OF_EVERYTHING = {
+    "drivers": [
+        ("set", "everything", "customer", "recommendation", "not_applicable", driver, "not_applicable")
+        for driver in ("grade", "agrees")
+    ],
+    "links": [("link", "everything", "employee", "grade", "customer", "grade", "not_applicable")],
+}
+
+
 def test_neither_the_order_of_rows_nor_the_cut_into_deliveries_nor_threads_show(tmp_path: Path) -> None:
-    """Not one byte of any mart. Responses do not repeat across deliveries; respondents do."""
-    designs = [base(number) for number in (PLAIN, SHARED, PEOPLE)]
+    """Not one byte of any mart, restricted ones too. Responses do not repeat across deliveries; respondents do."""
+    designs = [*(base(number) for number in (PLAIN, SHARED, PEOPLE)), *with_everything()]
 
     def marts(name: str, designs: list[Design], threads: int) -> dict[str, str]:
         place = Place(tmp_path / name)
-        write_raw(place.raw, designs)
+        write_raw(place.raw, designs, OF_EVERYTHING)
         place.refresh_here(threads)
-        files = sorted((place.current / "parquet").glob("mart.*.parquet"))
-        assert len(files) > 5
-        return {file.name: sha256(file) for file in files}
+        for table, there in (
+            ("segment_score", "se"), ("driver", "se"), ("employee_customer_link", "r"),
+            ("organisation_benchmark", "gap"), ("measure_score", "se_weighted"),
+        ):  # fmt: skip
+            assert place.query(f"SELECT count({there}) > 0 FROM mart.{table}") == [(True,)], table
+        tops = (place.current / "parquet", place.current / "restricted" / "parquet")
+        files = sorted(file for top in tops for file in top.glob("mart.*.parquet"))
+        made = {str(file.relative_to(place.current)): sha256(file) for file in files}
+        assert {"parquet/mart.driver.parquet", "restricted/parquet/mart.organisation_benchmark.parquet"} <= made.keys()
+        return made
 
     def shuffled(design: Design) -> Design:
         return replace(design, rows=random.Random(SEED).sample(design.rows, len(design.rows)))

@@ -57,7 +57,9 @@ def test_phone_in_r_from_the_answers(built: Place, tmp_path: Path) -> None:
 @pytest.mark.full
 def test_what_weighting_does_to_the_sample_data(shipped: Place) -> None:
     """The four numbers, and where most of the smaller error comes from."""
-    (told,) = re.findall(r"phone goes from (\S+) to (\S+), the net promoter score from (\S+) to (\S+)\.", METHOD)
+    (told,) = re.findall(
+        r"phone goes from (\S+) to (\S+), the net promoter score from (\S+) to (\S+)\.", " ".join(METHOD.split())
+    )
     columns = "value, value_weighted, se, se_organisations_equal, se_weighted"
     rows = shipped.query(
         f"SELECT {columns} FROM mart.measure_score WHERE monitor_code = 'klantcontact_monitor' AND sector_code = 'all' "

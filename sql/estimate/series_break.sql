@@ -2,8 +2,8 @@
 -- nothing about customers, and no test is made.
 --
 -- Reasons: question, a question of a source in both periods has another version (a contract that asks it otherwise and
--- does not raise the version is refused: contracts.py); source, other sources deliver; mode, the share of a mode of interview moved by 25 points or more and by more than four
--- standard errors that a share of a half would have.
+-- does not raise the version is refused: contracts.py); source, other sources deliver; mode, the share of a mode of
+-- interview moved by 25 points or more and by more than four standard errors that a share of a half would have.
 --
 -- @working
 -- @grain  monitor_code, audience_code, measure_code, channel_code, period_code, other_period

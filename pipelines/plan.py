@@ -254,6 +254,12 @@ def look(settings: Settings, make_key: bool = True, full: bool = False) -> Input
                 f"The source {name} of the current release is gone from {settings.raw}. Bring its folder back, or "
                 f"run `meetlat accept {name}` if it is meant to go."
             )
+    erased = erasure.load(settings, agreed)
+    if lost := sorted({source for source, digest in current.get("erasures", {}).items() if digest} - set(erased)):
+        raise MeetlatError(
+            f"{settings.state / erasure.REGISTER} does not name those who were erased from {', '.join(lost)}, whom the "
+            "current release leaves out. Restore it from a backup of the state folder."
+        )
     rules = disclosure_rules.load(settings.raw)
     lists["published_periods"] = [{"period_type": each} for each in rules.periods]
     return Inputs(
@@ -264,7 +270,7 @@ def look(settings: Settings, make_key: bool = True, full: bool = False) -> Input
         key,
         rules,
         dataset_declared.load(settings.raw),
-        erasure.load(settings, agreed),
+        erased,
     )
 
 

@@ -295,6 +295,12 @@ def test_a_register_that_cannot_be_read_is_said(small: Small) -> None:
     assert "erased.json cannot be read" in refused(small)
 
 
+def test_a_lost_register_is_said(small: Small) -> None:
+    small.refresh()
+    (small.here.state / "erased.json").unlink()
+    assert "erased.json does not name those who were erased from messages" in refused(small)
+
+
 def test_another_controller_lets_nobody_back_in(small: Small) -> None:
     small.contracts[MESSAGES]["controller"] = "another"
     small.agree(MESSAGES)

@@ -47,6 +47,13 @@ mean_of <- function(design) {
   list(value = coef(m)[[1]], se = SE(m)[[1]], df = df, ci_low = ci[1], ci_high = ci[2])
 }
 
+# Wilson's interval of a share p in percent, with t for z.
+wilson <- function(p, n, df) {
+  t <- qt(.975, df); middle <- (p + t^2 / (2 * n)) / (1 + t^2 / n)
+  half <- t / (1 + t^2 / n) * sqrt(p * (1 - p) / n + t^2 / (4 * n^2))
+  100 * c(max(0, middle - half), min(1, middle + half))
+}
+
 # The lowest y with F(y) >= p. svyquantile's "math" means the same, but survey 4.1 gives the second row where p is below
 # the share of the first, whatever its grade.
 quantiles <- function(design) {

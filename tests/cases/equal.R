@@ -1,4 +1,5 @@
-# Every organisation counts once: the mean of their weighted means, as a simple random sample of organisations.
+# Every organisation counts once: the mean of their weighted means, as a simple random sample of organisations. The
+# interval of a share is svyciprop's on the logit scale, or Wilson's where it is worth few organisations.
 source("common.R")
 d <- export("equal", draw(53, c(30, 6, 18, 50, 12, 9), rep(c("cities", "schools", "shops"), c(3, 2, 1))))
 expected <- list()
@@ -10,8 +11,18 @@ for (measure in names(scores)) {
   for (s in c("all", "public", "cities", "shops")) {
     means <- svyby(~y, ~organisation, subset(design, sector %in% leaves[[s]]), svymean, keep.var = FALSE)
     names(means) <- c("organisation", "y")
-    m <- if (nrow(means) > 1) mean_of(svydesign(ids = ~1, weights = rep(1, nrow(means)), data = means)) else
-      list(value = means$y, se = NA, ci_low = NA, ci_high = NA)
+    m <- list(value = means$y, se = NA, ci_low = NA, ci_high = NA)
+    if (nrow(means) > 1) {
+      once <- svydesign(ids = ~1, weights = rep(1, nrow(means)), data = means)
+      m <- mean_of(once)
+      if (measure == "agrees") {
+        p <- m$value / 100; n <- p * (1 - p) / (m$se / 100)^2
+        once$variables$y <- means$y / 100
+        ci <- if (n * min(p, 1 - p) < 5) wilson(p, n, m$df) else
+          100 * attr(svyciprop(~y, once, method = "xlogit", df = m$df), "ci")
+        m$ci_low <- ci[[1]]; m$ci_high <- ci[[2]]
+      }
+    }
     expected[[length(expected) + 1]] <- at(s, "all", measure, list(
       value_organisations_equal = m$value, se_organisations_equal = m$se, ci_low_organisations_equal = m$ci_low,
       ci_high_organisations_equal = m$ci_high))

@@ -11,11 +11,6 @@ rows$agree[once[-(1:4)]] <- 0
 d <- subset(export("shares", rows), !is.na(agree))
 d$y <- d$agree
 design <- svydesign(ids = ~organisation, weights = ~weight, data = d)
-wilson <- function(p, n, df) {
-  t <- qt(.975, df); middle <- (p + t^2 / (2 * n)) / (1 + t^2 / n)
-  half <- t / (1 + t^2 / n) * sqrt(p * (1 - p) / n + t^2 / (4 * n^2))
-  100 * c(max(0, middle - half), min(1, middle + half))
-}
 expected <- list()
 for (s in c("all", "public", "cities", "schools", "insurers", "shops")) {
   part <- subset(design, sector %in% leaves[[s]])

@@ -6,6 +6,8 @@ import io
 import json
 import re
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import duckdb
 import pytest
-from conftest import CUSTOMERS, EMPLOYEES, QUARTER, SOCIAL, Place, lines
+from conftest import CUSTOMERS, EMPLOYEES, PROJECT, QUARTER, SOCIAL, Place, lines
 
 from pipelines import history, report, settings
 from pipelines.refresh import Outcome
@@ -323,3 +325,17 @@ def test_a_family_that_the_audit_withheld_or_kept_is_announced(
     report.after_refresh(here, Outcome(0, published.release_id(), is_new=True))
     (said,) = [line for line in capsys.readouterr().out.splitlines() if "/".join(family) in line]
     assert "still shows the earlier figures" in said
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["refresh"], ["status"]])
+def test_what_is_heavy_is_not_loaded_where_nothing_is_made(published: Place, arguments: list[str]) -> None:
+    """With nothing new; Dagster alone takes a second."""
+    code = (
+        "import sys\nfrom pipelines import cli\n"
+        "try:\n    cli.main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print(sorted({'dagster', 'pandas', 'scipy', 'pyspark'} & set(sys.modules)), file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=PROJECT, env=published.environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0 and ran.stderr.splitlines()[-1] == "[]", ran.stderr

@@ -373,3 +373,30 @@ def test_a_correction_touches_the_deliveries_that_it_supersedes(tmp_path: Path, 
     assert deliveries == {ids["2000"], ids["4000"]}
     assert anew["staged.messages"] == 1 and "staged.panel" not in anew
     assert {n for name, n in anew.items() if name in ("core.fct_answer", "cube.delivery_counts")} == {2}
+
+
+# --- what is not done again ----------------------------------------------------------------------
+
+
+def test_a_file_is_read_again_where_anything_about_it_is_otherwise(tmp_path: Path, begun: Path) -> None:
+    """Size, time and inode stand for the bytes; with --full nothing does."""
+    small = told(tmp_path, begun, 0).small
+    file = next((small.raw / MESSAGES).glob("*.gz"))
+    stat, bytes_ = file.stat(), file.read_bytes()
+    others = bytes_[:-1] + bytes([bytes_[-1] ^ 1])
+
+    def told_of(full: bool = False) -> bool:
+        return bool(plan.look(small.here, full=full).stopped)
+
+    file.write_bytes(others)  # the same inode, size and time
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not told_of()
+    assert told_of(full=True)
+    file.write_bytes(bytes_)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert not told_of(full=True)
+    aside = tmp_path / "copy"
+    aside.write_bytes(others)
+    os.utime(aside, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    aside.replace(file)  # another inode
+    assert told_of()

@@ -58,8 +58,10 @@ def _unexpected(error: Exception) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as log:
             log.write(f"{type(error).__name__}\n{place}\n")
-    except OSError:  # it may be what went wrong
-        return f"{fault}; please report this:\n{place}"
+    except OSError as refused:  # it may be what went wrong
+        return (
+            f"{fault}; where it happened could not be noted in {file} ({refused.strerror}). Mend that, then try again."
+        )
     return f"{fault}; please report what stands in {file}."
 
 

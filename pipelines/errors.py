@@ -28,6 +28,8 @@ MACHINE = {
     errno.EIO: "the disk reports a fault; look at it before anything else",
     errno.EMFILE: "too many files are open; raise the limit (`ulimit -n`)",
 }
+# what SQLite says of its file, whose errors have no number
+OF_SQLITE = ("readonly database", "unable to open database file", "disk I/O error")
 
 
 def of_the_machine(error: BaseException, place: Path) -> str | None:
@@ -46,6 +48,11 @@ def of_the_machine(error: BaseException, place: Path) -> str | None:
                 return f"{getattr(seen, 'filename', None) or place} cannot be written: {remedy}."
         if "database or disk is full" in str(seen):
             return f"{place} cannot be written: {MACHINE[errno.ENOSPC]}."
+        if any(said in str(seen) for said in OF_SQLITE):
+            return (
+                f"{place} cannot be written: the run history in it could not be opened or changed; see to it that the "
+                "user who refreshes may write everything there, and that its disk is sound and mounted writable."
+            )
         seen = seen.__cause__ or seen.__context__
     return None
 

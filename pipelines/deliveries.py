@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from pipelines.contracts import Contract
-from pipelines.errors import MeetlatError
+from pipelines.errors import MeetlatError, reading, there
 
 BESIDE = ("contract.yml", "corrections.yml", "README.md")  # files in a source's folder that are no delivery
 SETTLED = 3.0  # seconds after which a file is taken to be complete without a second look
@@ -38,11 +38,14 @@ def sources(raw: Path) -> list[Path]:
 
     Raises MeetlatError for a folder without a contract: a source must not be skipped silently.
     """
-    if not raw.is_dir():
-        raise MeetlatError(f"{raw} is not a folder; set MEETLAT_RAW to the folder with the sources.")
-    folders = sorted(p for p in raw.iterdir() if p.is_dir() and p.name != "reference" and not p.name.startswith("."))
+    with reading(raw):
+        if not raw.is_dir():
+            raise MeetlatError(f"{raw} is not a folder; set MEETLAT_RAW to the folder with the sources.")
+        with os.scandir(raw) as entries:  # these know a folder also where nobody may look into it
+            named = [e.name for e in entries if e.name != "reference" and not e.name.startswith(".") and e.is_dir()]
+    folders = [raw / name for name in sorted(named)]
     for folder in folders:
-        if not (folder / "contract.yml").is_file():
+        if not there(folder / "contract.yml"):
             raise MeetlatError(
                 f"{folder} has no contract.yml; write one (see docs/contracts.md), or move the folder out of raw/."
             )

@@ -5,6 +5,7 @@ No other exception is meant to reach a user; one that does is a bug.
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,28 @@ def of_a_file(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.filename is None:
         return None
     return f"{error.filename}: {error.strerror}. Give the user who runs this the right to it, or mend the path."
+
+
+@contextmanager
+def reading(place: Path) -> Iterator[None]:
+    """Turn what keeps `place` from being read into a MeetlatError. That it is not there is for the caller to judge."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(place)
+        raise MeetlatError(of_a_file(error)) from None
+
+
+def there(file: Path) -> bool:
+    """Whether there is such a file. Raises MeetlatError where nobody may look: else it would be taken for gone."""
+    with reading(file):
+        try:
+            return stat.S_ISREG(file.stat().st_mode)
+        except FileNotFoundError:
+            return False
 
 
 def listed(names: Sequence[str], room: int = 300) -> str:

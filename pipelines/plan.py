@@ -29,7 +29,7 @@ from pipelines.disclosure import rules as disclosure_rules
 from pipelines.disclosure.rules import Rules
 from pipelines.engine import as_ready, side_by_side
 from pipelines.erasure import Erased
-from pipelines.errors import DeliveryRefused, MeetlatError, writing
+from pipelines.errors import DeliveryRefused, MeetlatError, there, writing
 from pipelines.judging import cells
 from pipelines.models import Model
 from pipelines.parts import JSON, Part, Store, digest
@@ -245,9 +245,9 @@ def look(settings: Settings, make_key: bool = True, full: bool = False) -> Input
         source = Source(folder.name, contract, measures, deliveries.arrived(folder, contract, digests))
         sources[folder.name] = _unless_vanished(settings, source, current)
     if digests != before and make_key:
-        there = {path: state for path, state in digests.items() if Path(path).exists()}
         with suppress(OSError):  # they save time only
-            history.write_aside(settings.state / "digests.json", json.dumps(there), 0o600)
+            kept = {path: state for path, state in digests.items() if Path(path).exists()}
+            history.write_aside(settings.state / "digests.json", json.dumps(kept), 0o600)
     for name in sorted(set(current.get("sources", {})) - set(sources)):
         if not _accepted(settings, name, _published(current, name)):
             raise MeetlatError(
@@ -291,10 +291,11 @@ def _unless_vanished(settings: Settings, source: Source, current: Mapping[str, J
     changed = [p for p in published if p["file"] in now and now[p["file"]] != p["sha256"]]
     if not (gone or changed) or _accepted(settings, source.name, gone + changed):
         return source
+    refused = {d.path.name: d.refused.rstrip(".") for d in source.deliveries if d.refused}
     parts = [
         f"{len(gone)} gone ({gone[0]['file']}, ...)" if len(gone) > 1 else f"{g['file']} is gone" for g in gone[:1]
     ]
-    parts += [f"{c['file']} has other bytes than before" for c in changed[:3]]
+    parts += [refused.get(c["file"], f"{c['file']} has other bytes than before") for c in changed[:3]]
     sentence = (
         f"{source.name}: {'; '.join(parts)}. The source keeps its published deliveries until they are back or "
         f"`meetlat accept {source.name}` says that this is meant."
@@ -343,7 +344,7 @@ def accept(settings: Settings, source: str) -> str:
     published = _published(current, source)
     folder = settings.raw / source
     now: set[str] = set()
-    if (folder / "contract.yml").is_file():
+    if there(folder / "contract.yml"):
         now = {d.sha256 for d in deliveries.arrived(folder, contracts.load(folder))}
     missing = [p for p in published if p["sha256"] not in now]
     candidates = sorted(p.name for p in (settings.warehouse / "candidates").glob("*"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines import population
 from pipelines.contracts import AnyQuestion, Coded, Contract, Segment, Wave
-from pipelines.errors import MeetlatError, listed
+from pipelines.errors import MeetlatError, listed, there
 from pipelines.settings import PROJECT
 
 SHIPPED = PROJECT / "raw" / "reference"
@@ -75,9 +75,9 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
     lists = {name: _read(raw, name) for name in LISTS}
     monitors = {row["monitor_code"] for row in lists["monitors"]}
     for name in ("drivers", "links"):  # the shipped ones are of monitors that others may not have
-        if not (raw / "reference" / f"{name}.csv").is_file():
+        if not there(raw / "reference" / f"{name}.csv"):
             lists[name] = [row for row in lists[name] if row["monitor_code"] in monitors]
-    if not (raw / "reference" / "population.csv").is_file():
+    if not there(raw / "reference" / "population.csv"):
         lists["population"] = []  # the shipped margins are an example with invented numbers: nobody gets them unasked
     for source, contract in contracts.items():
         for name, own in (("channels", contract.codes.channels), ("sectors", contract.codes.sectors)):
@@ -121,7 +121,7 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
 
 def _read(raw: Path, name: str) -> Rows:
     path = raw / "reference" / f"{name}.csv"
-    if not path.is_file():
+    if not there(path):
         path = SHIPPED / f"{name}.csv"
     wanted = LISTS[name]
     try:

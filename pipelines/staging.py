@@ -26,7 +26,7 @@ from pipelines.contracts import Contract
 from pipelines.deliveries import Delivery, same
 from pipelines.engine import enumeration, quoted
 from pipelines.erasure import Erased
-from pipelines.errors import DeliveryRefused, listed, of_the_machine
+from pipelines.errors import DeliveryRefused, listed, of_the_machine, reading
 from pipelines.judging import STATE, cells, judge, layout
 from pipelines.parts import JSON
 from pipelines.readers import open_pieces
@@ -56,8 +56,10 @@ def stage(
         raise DeliveryRefused(
             f"{delivery.path.name}: `waves` of the contract has no wave for '{delivery.order}'; add it."
         )
-    before = delivery.path.stat()
-    with delivery.path.open("rb") as file:
+    with reading(delivery.path):  # else it would be what is made of it that cannot be written
+        before = delivery.path.stat()
+        file = delivery.path.open("rb")
+    with file:
         if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
             raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
     with engine.share(settings) as threads, engine.connect(settings, folder, True, MEMORY) as con:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from filelock import FileLock
+
 from pipelines import contracts, deliveries, engine, erasure, history, models, privacy, reference
 from pipelines.contracts import Contract
 from pipelines.dataset import declared as dataset_declared
@@ -314,15 +316,18 @@ def _published(current: Mapping[str, JSON], source: str) -> list[JSON]:
 def accepted(settings: Settings) -> dict[str, JSON]:
     """By source, the deliveries and the candidates that a person accepted. Raises MeetlatError if nobody can tell."""
     file = accepted_file(settings)
+    known: JSON = None
     try:
-        known: dict[str, JSON] = json.loads(file.read_text())
-        return known
+        known = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
     except ValueError:
+        pass
+    if not isinstance(known, dict) or not all(isinstance(entry, dict) for entry in known.values()):
         raise MeetlatError(
             f"{file} cannot be read, so what was accepted is not known; restore it, or remove it and accept again."
-        ) from None
+        )
+    return known
 
 
 def accepted_file(settings: Settings) -> Path:
@@ -356,12 +361,15 @@ def accept(settings: Settings, source: str) -> str:
     ]
     if not missing and not stopped:
         raise MeetlatError(f"Nothing of the source {source} waits to be accepted; `meetlat status` shows what is.")
-    known = accepted(settings)
-    entry = known.setdefault(source, {"deliveries": [], "candidates": []})
-    entry["deliveries"] = sorted({*entry["deliveries"], *(p["sha256"] for p in missing)})
-    entry["candidates"] = sorted({*entry["candidates"], *stopped})
+    file = accepted_file(settings)
     with writing(settings.state):
-        history.write_aside(accepted_file(settings), json.dumps(known, indent=1))
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with FileLock(file.with_name(".accepted.lock"), mode=0o600):  # else one of two at the same time is forgotten
+            known = accepted(settings)
+            entry = known.setdefault(source, {})
+            entry["deliveries"] = sorted({*entry.get("deliveries", []), *(p["sha256"] for p in missing)})
+            entry["candidates"] = sorted({*entry.get("candidates", []), *stopped})
+            history.write_aside(file, json.dumps(known, indent=1), 0o600)
     what = [f"{p['file']} is gone or changed" for p in missing] + [f"the drop in candidate {c}" for c in stopped]
     return f"Accepted for {source}: {'; '.join(what)}. Run `meetlat refresh`."
 

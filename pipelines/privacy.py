@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 from pipelines.engine import quoted
-from pipelines.errors import MeetlatError, writing
+from pipelines.errors import MeetlatError, there, writing
 from pipelines.parts import flush
 
 
@@ -27,27 +27,33 @@ def load_key(state: Path, make: bool = True) -> bytes:
             raise MeetlatError("MEETLAT_KEY has fewer than 32 characters; make one with `openssl rand -hex 32`.")
         return text.encode()
     path = state / "key"
-    if not make and not path.exists():
+    if not make and not there(path):
         return b"no key yet"
     return load_key_file(path)
 
 
 def load_key_file(path: Path) -> bytes:
     """The secret in a file that only its owner can read; made if it is not there."""
-    if not path.exists():
+    if not there(path):
         with writing(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32))
-            flush(aside)
-            aside.rename(path)
-            flush(path.parent)
+            try:
+                handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(handle, "w") as file:
+                    file.write(secrets.token_hex(32))
+                flush(aside)
+                aside.rename(path)
+                flush(path.parent)
+            finally:
+                aside.unlink(missing_ok=True)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise MeetlatError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`.")
-    return path.read_text().strip().encode()
+    secret = path.read_text().strip()
+    if not secret:  # with it everybody could work out the pseudonyms, and nobody who was erased would be known
+        raise MeetlatError(f"{path} is empty, so it is no key; restore it from a backup of the state folder.")
+    return secret.encode()
 
 
 def fingerprint(key: bytes) -> str:

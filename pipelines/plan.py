@@ -810,7 +810,7 @@ def stale(inputs: Inputs, build: Build | None = None) -> dict[str, str]:
         try:
             dry.superseded(source)
         except Missing as missing:
-            reasons[source.name] = missing.why
+            reasons[source.name] = missing.why or "its deliveries are others than were compared with each other"
     for name in inputs.models:
         try:
             dry.parts(name)

@@ -181,6 +181,17 @@ def test_explain_says_what_a_refresh_would_do(published: Place) -> None:
     assert f"{CUSTOMERS}/contract.yml" in said and "A release would be published" in said
 
 
+def test_explain_has_a_reason_for_every_line(published: Place) -> None:
+    """Also where all there is to say is that a delivery is gone, as a person accepted."""
+    delivery = published.delivery(CUSTOMERS, QUARTER.format(2))
+    delivery.unlink()
+    published.meetlat("accept", CUSTOMERS)
+    said = published.meetlat("refresh", "--explain").stdout.splitlines()
+    assert f"{CUSTOMERS}: 1 deliveries are gone." in said and "A release would be published." in said
+    assert any(line.startswith(f"{CUSTOMERS}: its deliveries are others") for line in said)
+    assert all(line.partition(": ")[2] or line.endswith(".") for line in said)
+
+
 def test_a_state_folder_that_cannot_be_written_is_told_of_in_a_sentence(published: Place) -> None:
     state, aside = published.state, published.root / "aside"
     (state / "accepted.json").write_text("")  # as an older Meetlat might have left it on a full disk

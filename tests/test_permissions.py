@@ -108,6 +108,7 @@ def test_a_known_delivery_that_may_not_be_read_when_it_is_staged_again(published
 
 def test_a_cache_that_cannot_be_written_costs_time_only(published: Place) -> None:
     settle(published.delivery(CUSTOMERS, QUARTER.format(2)))
+    (published.state / "digests.json").unlink(missing_ok=True)
     published.state.chmod(0o500)
     assert "Nothing new" in bound(published, "refresh", status=0).stdout
     assert not (published.state / "digests.json").exists()

@@ -96,6 +96,13 @@ class Place:
         with duckdb.connect(str(self.current / file), read_only=True) as con:
             return con.execute(sql).fetchall()
 
+    def mart(self, name: str, where: str = "true") -> list[dict[str, Any]]:
+        """Rows of a mart, by column."""
+        with duckdb.connect(str(self.current / "benchmark.duckdb"), read_only=True) as con:
+            result = con.execute(f"SELECT * FROM mart.{name} WHERE {where} ORDER BY ALL")
+            columns = [column[0] for column in result.description]
+            return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
     def delivery(self, source: str, name: str) -> Path:
         return self.raw / source / name
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from conftest import Once, Place
 from designs import Design, Organisation, write_raw
@@ -88,13 +87,8 @@ Rows = dict[tuple[str, ...], dict[str, Any]]
 
 def published(place: Place, monitor: str) -> Rows:
     """The rows of a monitor by sector, channel and measure, with their quantiles."""
-    with duckdb.connect(str(place.current / "benchmark.duckdb"), read_only=True) as con:
-        result = con.execute("SELECT * FROM mart.measure_score WHERE monitor_code = $1", [monitor])
-        names = [column[0] for column in result.description]
-        found = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-        result = con.execute("SELECT * FROM mart.score_quantile WHERE monitor_code = $1", [monitor])
-        names = [column[0] for column in result.description]
-        quantiles = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    found = place.mart("measure_score", f"monitor_code = '{monitor}'")
+    quantiles = place.mart("score_quantile", f"monitor_code = '{monitor}'")
     rows = {tuple(row[k] for k in KEY): row for row in found}
     assert len(rows) == len(found) > 0
     for row in quantiles:

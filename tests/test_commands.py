@@ -192,27 +192,6 @@ def test_explain_has_a_reason_for_every_line(published: Place) -> None:
     assert all(line.partition(": ")[2] or line.endswith(".") for line in said)
 
 
-def test_a_state_folder_that_cannot_be_written_is_told_of_in_a_sentence(published: Place) -> None:
-    state, aside = published.state, published.root / "aside"
-    (state / "accepted.json").write_text("")  # as an older Meetlat might have left it on a full disk
-    published.delivery(CUSTOMERS, QUARTER.format(2)).rename(aside)
-    ran = published.refresh(status=1)
-    assert "accepted.json" in ran.stderr and "Traceback" not in ran.stderr and "fault in Meetlat" not in ran.stderr
-    aside.rename(published.delivery(CUSTOMERS, QUARTER.format(2)))
-    (state / "accepted.json").unlink()
-    (state / "digests.json").unlink(missing_ok=True)
-    (state / "digests.json").mkdir()  # neither read nor written
-    published.refresh("--full")
-
-
-def test_what_may_not_be_read_is_told_of_in_a_sentence(published: Place) -> None:
-    (published.raw / CUSTOMERS / "corrections.yml").mkdir()  # root has every right, so another error of the machine
-    for command in ("refresh", "check"):
-        ran = published.meetlat(command)
-        assert ran.returncode == 1 and "corrections.yml: " in ran.stderr
-        assert "Traceback" not in ran.stderr and "fault in Meetlat" not in ran.stderr
-
-
 def test_explain_does_not_even_make_a_key(place: Place) -> None:
     (place.state / "key").unlink()
     place.state.rmdir()

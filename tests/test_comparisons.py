@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import yaml
 from conftest import PROJECT, Once, Place
@@ -173,18 +172,11 @@ def place(once: Once) -> Place:
     return Place(once("comparisons", make))
 
 
-def mart(place: Place, name: str, where: str = "true") -> Rows:
-    with duckdb.connect(str(place.current / "benchmark.duckdb"), read_only=True) as con:
-        result = con.execute(f"SELECT * FROM mart.{name} WHERE {where} ORDER BY ALL")
-        columns = [column[0] for column in result.description]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-
-
 def by_key(place: Place, monitor: str) -> Found:
     """The rows of waves of all three marts, by the key that the script for R gives them."""
     found: Found = {}
     for name, compared in COMPARED.items():
-        for row in mart(place, name, f"monitor_code = '{monitor}' AND period_type = 'wave'"):
+        for row in place.mart(name, f"monitor_code = '{monitor}' AND period_type = 'wave'"):
             if row["channel_code"] == "not_applicable":
                 continue  # the same as all
             key = [row[c] for c in ("comparison", "measure_code", "period_code", "sector_code", "channel_code")]
@@ -281,7 +273,7 @@ def test_interval_and_p_value(place: Place) -> None:
 
     seen = 0
     for name in COMPARED:
-        for row in mart(place, name, "se IS NOT NULL"):
+        for row in place.mart(name, "se IS NOT NULL"):
             margin = stats.t.ppf(0.975, row["df"]) * row["se"]
             assert row["ci_low"] == near(row["diff"] - margin, scale=100)
             assert row["ci_high"] == near(row["diff"] + margin, scale=100)
@@ -296,7 +288,7 @@ def test_q_values_by_hand(place: Place, suffix: str) -> None:
     sizes = set()
     for name in COMPARED if not suffix else ["trend"]:
         families: dict[tuple[Any, ...], Rows] = {}
-        for row in mart(place, name):
+        for row in place.mart(name):
             families.setdefault(
                 (row["comparison"], row["monitor_code"], row["period_type"], row["channel_code"] == "all"), []
             ).append(row)
@@ -316,7 +308,7 @@ def test_q_values_by_hand(place: Place, suffix: str) -> None:
 
 def test_the_total_is_the_sector_and_the_rest(place: Place) -> None:
     """R - R(total) = share of the rest x (R - R(rest)): what the rows of a pair must have in common."""
-    rows = mart(place, "sector_comparison")
+    rows = place.mart("sector_comparison")
     rests = {
         tuple(r[c] for c in ("monitor_code", "period_code", "sector_code", "channel_code", "measure_code")): r
         for r in rows
@@ -389,7 +381,7 @@ def broken(once: Once) -> Place:
 
 
 def waves(place: Place, monitor: str) -> Rows:
-    rows = mart(place, "trend", f"monitor_code = '{monitor}' AND comparison = 'previous_wave'")
+    rows = place.mart("trend", f"monitor_code = '{monitor}' AND comparison = 'previous_wave'")
     assert {(r["period_code"], r["compare_to_period_code"]) for r in rows} == {("wave-2", "wave-1")}
     assert len(rows) == 2 * (1 + len(SECTORS))  # phone and all channels
     return rows
@@ -423,7 +415,7 @@ def test_a_break_is_marked_and_not_tested(broken: Place, monitor: str, reason: s
 
 def test_a_year_is_compared_with_the_year_before(broken: Place) -> None:
     """Waves have no months, but lie in a year; there is no wave, month or quarter right before."""
-    rows = mart(broken, "trend", "monitor_code = 'risen' AND period_type <> 'wave'")
+    rows = broken.mart("trend", "monitor_code = 'risen' AND period_type <> 'wave'")
     found = {(r["comparison"], r["period_code"], r["compare_to_period_code"]) for r in rows}
     assert found == {
         ("previous_year", "2024", "2023"),

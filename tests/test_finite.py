@@ -13,7 +13,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pytest
 from conftest import Once, Place
@@ -91,13 +90,6 @@ def place(once: Once) -> Place:
     return Place(once("finite", make))
 
 
-def rows_of(place: Place, query: str) -> list[dict[str, Any]]:
-    with duckdb.connect(str(place.current / "benchmark.duckdb"), read_only=True) as con:
-        result = con.execute(query)
-        columns = [column[0] for column in result.description]
-        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-
-
 def near(value: float) -> Any:
     return pytest.approx(value, rel=1e-9, abs=1e-12)
 
@@ -167,10 +159,9 @@ def test_organisations_move_between_the_quarter_and_the_end_of_its_year() -> Non
 @pytest.mark.parametrize("period", ("2023", "2023-Q4", "2024-01", "2024-Q1", "2024"))
 def test_a_period_has_the_strata_of_its_last_day(place: Place, name: str, period: str) -> None:
     """Also where another period holds the same answers and ends on another day."""
-    found = rows_of(
-        place,
-        f"SELECT * FROM mart.measure_score WHERE monitor_code = '{name}' AND period_code = '{period}' "
-        "AND measure_code = 'grade'",
+    found = place.mart(
+        "measure_score",
+        f"monitor_code = '{name}' AND period_code = '{period}' AND measure_code = 'grade'",
     )
     assert len(found) >= 10
     for row in found:
@@ -186,10 +177,9 @@ def test_a_period_has_the_strata_of_its_last_day(place: Place, name: str, period
 @pytest.mark.parametrize("period", ("2024-Q1", "2024"))
 def test_a_quantile_has_them_too(place: Place, name: str, period: str) -> None:
     inside = Domain(period).inside()
-    found = rows_of(
-        place,
-        f"SELECT * FROM mart.score_quantile WHERE monitor_code = '{name}' AND period_code = '{period}' "
-        "AND sector_code = 'all' AND channel_code = 'all'",
+    found = place.mart(
+        "score_quantile",
+        f"monitor_code = '{name}' AND period_code = '{period}' AND sector_code = 'all' AND channel_code = 'all'",
     )
     assert len(found) == 5
     for row in found:
@@ -207,9 +197,9 @@ def test_a_quantile_has_them_too(place: Place, name: str, period: str) -> None:
 def test_periods(place: Place, name: str, period: str) -> None:
     """The sample is that of both; an organisation is in its stratum of the later, and was drawn from that."""
     before = {"2024-Q1": "2023-Q4", "2024": "2023", "2024-02": "2024-01"}[period]
-    found = rows_of(
-        place,
-        f"SELECT * FROM mart.trend WHERE monitor_code = '{name}' AND period_code = '{period}' "
+    found = place.mart(
+        "trend",
+        f"monitor_code = '{name}' AND period_code = '{period}' "
         f"AND compare_to_period_code = '{before}' AND measure_code = 'grade'",
     )
     assert len(found) >= 10
@@ -232,10 +222,9 @@ def test_periods(place: Place, name: str, period: str) -> None:
 @FRACTIONS
 @pytest.mark.parametrize("period", ("2024-Q1", "2024"))
 def test_sectors(place: Place, name: str, period: str) -> None:
-    found = rows_of(
-        place,
-        f"SELECT * FROM mart.sector_comparison WHERE monitor_code = '{name}' AND period_code = '{period}' "
-        "AND measure_code = 'grade'",
+    found = place.mart(
+        "sector_comparison",
+        f"monitor_code = '{name}' AND period_code = '{period}' AND measure_code = 'grade'",
     )
     assert len(found) >= 20 and {row["comparison"] for row in found} == {"rest", "total"}
     for row in found:
@@ -249,10 +238,9 @@ def test_sectors(place: Place, name: str, period: str) -> None:
 @FRACTIONS
 @pytest.mark.parametrize("period", ("2024-Q1", "2024"))
 def test_channels(place: Place, name: str, period: str) -> None:
-    found = rows_of(
-        place,
-        f"SELECT * FROM mart.channel_comparison WHERE monitor_code = '{name}' AND period_code = '{period}' "
-        "AND measure_code = 'grade'",
+    found = place.mart(
+        "channel_comparison",
+        f"monitor_code = '{name}' AND period_code = '{period}' AND measure_code = 'grade'",
     )
     assert len(found) >= 4
     for row in found:

@@ -30,12 +30,13 @@ from pipelines.parts import JSON, Part, digest, failpoint, flush, link
 from pipelines.plan import Build
 
 if TYPE_CHECKING:
-    from pipelines.audit import Finding
+    from pipelines.audit import Finding, Place
     from pipelines.dataset import carried
     from pipelines.disclosure.outputs import Disclosed
 
 FLUSHES = 16  # files that are brought to the disk at once
 RESTRICTED = Path("restricted") / "warehouse.duckdb"
+PUBLIC = "public"
 LEDGER = "published_figures.parquet"  # in restricted/: what the next refresh must know of public/ and participants/
 
 META = {
@@ -139,9 +140,7 @@ def _published(build: Build, restricted: Future[plan.Begun]) -> Published:
     clock = time.perf_counter()
     releases = settings.warehouse / "releases"
     disclosed = _disclose(build)
-    # figures that stand as they were come from the release before, so they are named in this one
-    inputs_id = build.inputs.release_id
-    id = digest([inputs_id, disclosed.held])[:16] if disclosed.held else inputs_id
+    id = _id(build, disclosed)
     final = releases / id
     seconds = {"hide": time.perf_counter() - clock}
     gate = _gate(build, id)
@@ -149,13 +148,13 @@ def _published(build: Build, restricted: Future[plan.Begun]) -> Published:
         aside = releases / f".aside-{id}-{uuid.uuid4().hex[:8]}"
         try:
             failpoint("release-write-before")
-            id, gate, said = _make(build, id, disclosed, gate, restricted, aside, seconds)
+            id, gate, findings = _make(build, id, disclosed, gate, restricted, aside, seconds)
             final = releases / id
             failpoint("release-write-after")
             if stopped := _stopped(gate):
                 raise MeetlatError(_drops(stopped, _keep_candidate(build, id, aside)))
-            if said.findings:
-                raise AuditFailed(_leaks(said.findings, _keep_candidate(build, id, aside)))
+            if findings:
+                raise AuditFailed(_leaks(findings, _keep_candidate(build, id, aside)))
             failpoint("release-rename-before")
             if not final.exists():
                 aside.rename(final)
@@ -177,6 +176,12 @@ def _published(build: Build, restricted: Future[plan.Begun]) -> Published:
     return Published(id, final, seconds, served)
 
 
+def _id(build: Build, disclosed: "Disclosed") -> str:
+    """What the release is called: by its inputs, and by the figures that stand, as those come from the one before."""
+    inputs_id = build.inputs.release_id
+    return digest([inputs_id, disclosed.held])[:16] if disclosed.held else inputs_id
+
+
 def _make(
     build: Build,
     id: str,
@@ -185,56 +190,40 @@ def _make(
     restricted: Future[plan.Begun],
     aside: Path,
     seconds: dict[str, float],
-) -> "tuple[str, list[dict[str, JSON]], _Said]":
+) -> "tuple[str, list[dict[str, JSON]], Sequence[Finding]]":
     """Fill `aside` with the release, attack what leaves the house, verify and seal it.
 
-    Gives the id (another one if figures were kept as they were), the gate and what the attack found.
+    Gives the id (another one if figures were kept as they were), the gate, and what the attack found that is not
+    remedied.
     """
-    releases, inputs_id = aside.parent, build.inputs.release_id
+    releases = aside.parent
     if (releases / id).exists():  # as it was published before; only the gate has another opinion now
         shutil.copytree(releases / id, aside, copy_function=link)
         _write_publication(gate, aside)
-        return id, gate, _Said()
+        return id, gate, ()
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
-    laid, said = _lay_out(build, id, disclosed, gate, aside, seconds)
-    withheld, kept = said.withheld, said.kept
-    if withheld or kept:
-        # better no figure of a family than one that gives a hidden one away; better an old one than news
-        shutil.rmtree(aside)
-        aside.mkdir(mode=0o750)
-        if withheld:
-            disclosed = _disclose(build, withheld)
-        if kept:
-            disclosed = _as_shown(build, disclosed, kept)
-            id = digest([inputs_id, disclosed.held])[:16]
-            gate = _gate(build, id)
-        laid, again = _lay_out(build, id, disclosed, gate, aside, seconds)
-        said = replace(again, withheld=withheld, kept=kept)
+    files = _lay_out_house(build, aside)
+    remedy, seconds["audit"] = _Remedy(), 0.0
+    while True:
+        outputs = _write_outputs(build, id, disclosed, aside)
+        attacked = time.perf_counter()
+        said = _attack(build, aside)
+        seconds["audit"] += time.perf_counter() - attacked
+        if (more := _remedy(said, remedy)) == remedy:
+            break
+        remedy, disclosed = more, _as_remedied(build, more)
+        id = _id(build, disclosed)
+        _clear_outputs(aside)
+    gate = _gate(build, id)
+    laid = _describe(build, id, disclosed, gate, outputs, files, aside)
     _complete(build, laid, restricted, aside)
-    if said != _Said():
-        _note(aside, said)
+    if remedy != _Remedy() or said.known:
+        _note(aside, remedy, said.known)
     _verify(aside)
     _seal(aside)
     seconds["assemble"] = time.perf_counter() - clock - seconds["audit"]
-    return id, gate, said
-
-
-def _lay_out(
-    build: Build, id: str, disclosed: "Disclosed", gate: list[dict[str, JSON]], folder: Path, seconds: dict[str, float]
-) -> "tuple[_Laid, _Said]":
-    """Fill the folder with all Parquet. What leaves the house comes first, and is attacked beside the rest.
-
-    Gives the tables and what the attack found; `seconds` gets how long it was waited for.
-    """
-    outputs = _write_outputs(build, id, disclosed, folder)
-    with ThreadPoolExecutor(1) as pool:
-        attack = pool.submit(_attack, build, folder)
-        laid = _lay_out_house(build, id, disclosed, gate, outputs, folder)
-        clock = time.perf_counter()
-        said = attack.result()
-    seconds["audit"] = seconds.get("audit", 0.0) + time.perf_counter() - clock
-    return laid, said
+    return id, gate, said.findings
 
 
 # --- the gate ------------------------------------------------------------------------------------
@@ -311,12 +300,20 @@ def _drops(stopped: list[dict[str, JSON]], candidate: Path) -> str:
 
 
 @dataclass(frozen=True)
+class _Remedy:
+    """What is not shown as it would be now: families of an output that show nothing, or what they showed before."""
+
+    withheld: "frozenset[Place]" = frozenset()
+    kept: "frozenset[Place]" = frozenset()
+
+
+@dataclass(frozen=True)
 class _Said:
-    """What the audit says of a release: what stops it, by family, and what was known before."""
+    """What the audit says: all that must not leave the house so, and what of it is only news beside earlier figures;
+    and what the releases before gave away already."""
 
     findings: "Sequence[Finding]" = ()
-    withheld: frozenset[tuple[str, str, str]] = frozenset()  # give something away by themselves
-    kept: frozenset[tuple[str, str, str]] = frozenset()  # do so with earlier releases at hand
+    news: "Sequence[Finding]" = ()
     known: "Sequence[Finding]" = ()
 
 
@@ -330,13 +327,27 @@ def _attack(build: Build, folder: Path) -> _Said:
     made_by = digest([plan.code("audit"), plan.versions(plan.RELEASE_LIBRARIES)])
     report = audit.audit(folder, earlier, threads, () if build.full else _passed(file, made_by))
     history.write_aside(file, json.dumps({"made_by": made_by, "passed": sorted(report.passed)}, indent=1), 0o600)
-    if not report.failed:
-        return _Said()
-    alone = audit.audit(folder, threads=threads, only=audit.concerned(report)) if earlier else report
-    news = audit.news(report, earlier, threads)
-    withheld = audit.families_of(alone.findings)
-    known = [f for f in report.findings if f not in news and f not in alone.findings]
-    return _Said([*alone.findings, *news], withheld, audit.families_of(news) - withheld, known)
+    before = history.latest(build.settings).resolve() in [release.resolve() for release in earlier]
+    own = [f for f in report.findings if f.output != PUBLIC]  # rest on no other release
+    public = [f for f in report.findings if f.output == PUBLIC]
+    alone, news = public, []
+    if public and earlier:
+        again = audit.audit(folder, threads=threads, only=audit.concerned(public))
+        alone = [f for f in again.findings if f.output == PUBLIC]
+        news = [f for f in audit.news(public, earlier, threads) if f not in alone]
+    findings = [*own, *alone, *news]
+    known = [f for f in public if f not in findings]
+    return _Said(findings, [f for f in findings if before and (f in news or f.is_of_newcomers)], known)
+
+
+def _remedy(said: _Said, tried: _Remedy) -> _Remedy:
+    """What is tried next: better the earlier figures than news, better none than what gives a hidden one away."""
+    found = {f.place for f in said.findings if f.place is not None}
+    news = {f.place for f in said.news if f.place is not None}
+    others = {f.place for f in said.findings if f.place is not None and f not in said.news}
+    kept = news - others - tried.kept - tried.withheld
+    withheld = tried.withheld | (found - kept)
+    return _Remedy(withheld, (tried.kept | kept) - withheld)
 
 
 def _passed(file: Path, made_by: str) -> frozenset[str]:
@@ -348,11 +359,14 @@ def _passed(file: Path, made_by: str) -> frozenset[str]:
         return frozenset()
 
 
-def _note(folder: Path, said: _Said) -> None:
-    """Add to `publication.json` which families are withheld or kept, and which cells earlier releases gave away."""
+def _note(folder: Path, remedy: _Remedy, known: "Sequence[Finding]") -> None:
+    """Add to `publication.json` what is withheld or kept, and which cells earlier releases gave away."""
     file = folder / "publication.json"
-    known = sorted({f"{f.attacker}: {f.what} of {f.cell}" for f in said.known if f.cell is not None})
-    told = {"withheld": sorted(said.withheld), "kept": sorted(said.kept), "known_before": known}
+    told = {
+        "withheld": sorted([output, *family] for output, family in remedy.withheld),
+        "kept": sorted([output, *family] for output, family in remedy.kept),
+        "known_before": sorted({f"{f.attacker}: {f.what} of {f.cell}" for f in known if f.cell is not None}),
+    }
     history.write_aside(file, json.dumps(json.loads(file.read_text()) | {"disclosure": told}, indent=1), 0o440)
 
 
@@ -379,21 +393,28 @@ class _Laid:
     facts: dict[str, JSON]  # the row of meta.release
 
 
-def _lay_out_house(
+def _lay_out_house(build: Build, folder: Path) -> dict[str, dict[str, Path]]:
+    """Put the Parquet of the house into the folder, by hard link from the parts; gives the files of each table."""
+    models = _of_a_release(build)
+    files = {
+        m.name: _linked(_placed(build, m), folder / ("restricted/parquet" if m.restricted else "parquet"))
+        for m in models
+    }
+    _hide_employees(build, models, files, folder)
+    return files
+
+
+def _describe(
     build: Build,
     id: str,
     disclosed: "Disclosed",
     gate: list[dict[str, JSON]],
     outputs: dict[str, tuple[str, list[Column], Path]],
+    files: dict[str, dict[str, Path]],
     folder: Path,
 ) -> _Laid:
-    """Add the Parquet of the house to the folder with the `outputs`, by hard link from the parts, and the manifest."""
+    """Add the tables that describe the release and its changes, and the manifest."""
     models = _of_a_release(build)
-    files: dict[str, dict[str, Path]] = {}
-    for model in models:
-        base = folder / ("restricted/parquet" if model.restricted else "parquet")
-        files[model.name] = _linked(_placed(build, model), base)
-    _hide_employees(build, models, files, folder)
     meta = _meta_rows(build, id, disclosed, models, gate)
     tables = {m.name: _table(build, m) for m in models}
     for name, (text, _, columns) in META.items():
@@ -515,8 +536,8 @@ def _carried(build: Build, models: list[Model], tables: Mapping[str, Table]) -> 
     return found
 
 
-def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozenset()) -> "Disclosed":
-    """What may be shown, in the light of what the current release shows; nothing of the families withheld."""
+def _disclose(build: Build, withheld: "frozenset[Place]" = frozenset()) -> "Disclosed":
+    """What may be shown, in the light of what the release before shows; nothing of what is withheld."""
     from pipelines.disclosure import outputs
 
     (cells,), (own,) = build.parts("disclosure.cell"), build.parts("disclosure.own_cell")
@@ -528,13 +549,13 @@ def _disclose(build: Build, withheld: frozenset[tuple[str, str, str]] = frozense
         )  # fmt: skip
 
 
-def _as_shown(build: Build, disclosed: "Disclosed", kept: frozenset[tuple[str, str, str]]) -> "Disclosed":
-    """The same with these families as the current release shows them."""
+def _as_remedied(build: Build, remedy: _Remedy) -> "Disclosed":
+    """The same with nothing of what is withheld, and what is kept as the release before shows it."""
     from pipelines.disclosure import outputs
 
-    current = build.settings.current
-    table = current / "public" / "parquet" / "measure_score.parquet"
-    return outputs.keep(disclosed, kept, table, current / "restricted" / LEDGER)
+    before = history.latest(build.settings)
+    disclosed = _disclose(build, remedy.withheld)
+    return outputs.keep(disclosed, remedy.kept, before, before / "restricted" / LEDGER) if remedy.kept else disclosed
 
 
 def _parents(build: Build) -> dict[str, str | None]:
@@ -585,6 +606,13 @@ def _write_outputs(
             con, disclosed.participants, disclosed.rules, id, long, benchmark.file(), folder / "participants"
         )
     return made
+
+
+def _clear_outputs(folder: Path) -> None:
+    """Remove what leaves the house, so that it can be written anew."""
+    for written in (folder / PUBLIC, folder / "participants"):
+        shutil.rmtree(written, ignore_errors=True)
+    (folder / "restricted" / LEDGER).unlink()
 
 
 def _plain(text: str) -> str:

@@ -37,6 +37,7 @@ REMEDIES = {
     "too_few_cells": "the row is cut; have it exported again",
     "not_a_json_object": "have the line exported again",
 }
+MOST_OUTPUTS = 5  # of which is told what the audit made of them
 
 LISTED = 100  # deliveries, or sources, that are told of one by one
 HEADLINES = """
@@ -107,17 +108,23 @@ def after_refresh(settings: Settings, outcome: Outcome) -> None:
 
 
 def _disclosed(release: Path) -> list[str]:
-    """What the audit made of the release: families of which public/ shows nothing, or what it showed before."""
+    """What the audit made of the release: families of which an output shows nothing, or what it showed before."""
     disclosure = json.loads((release / "publication.json").read_text()).get("disclosure", {})
     why = {
-        "withheld": "shows nothing of {}, as some of their figures would give away a hidden one.",
-        "kept": "still shows the earlier figures of {}: beside these, new ones would give away a hidden one.",
+        "withheld": "shows nothing of {}, as some of their figures would give too much away.",
+        "kept": "still shows the earlier figures of {}: beside these, new ones would give too much away.",
     }
-    return [
-        f"public/        {sentence.format(listed(['/'.join(family) for family in disclosure[what]]))}"
-        for what, sentence in why.items()
-        if disclosure.get(what)
-    ]
+    sentences = []
+    for what, sentence in why.items():
+        found: dict[str, list[str]] = {}
+        for output, *family in disclosure.get(what, []):
+            found.setdefault(output, []).append("/".join(family))
+        named = sorted(found.items(), key=lambda each: (each[0] != "public", each))
+        lines = [f"{output + '/':<13} {sentence.format(listed(families))}" for output, families in named]
+        sentences += lines[:MOST_OUTPUTS]
+        if len(lines) > MOST_OUTPUTS:
+            sentences.append(f"The same goes for {len(lines) - MOST_OUTPUTS:,} more, which publication.json names.")
+    return sentences
 
 
 def _pin(settings: Settings) -> str:

@@ -352,13 +352,13 @@ def test_a_newcomer_between_two_releases(tmp_path: Path) -> None:
     assert not auditing.audit(new).failed
     report = auditing.audit(new, [old])
     assert any("newcomers" in said for said in about(report, sector="n1", channel="email"))
-    assert any(f.what.endswith("newcomers") for f in auditing.news(report, [old]))
+    assert any(f.what.endswith("newcomers") for f in auditing.news(report.findings, [old]))
     # once both are out, a third that says the same tells no news
     stands = {(r["sector_code"], r["channel_code"], r["period_code"]): r for r in after.rows()}
     third = replace(after, stands=stands, release="r3", as_of=dt.date(2012, 1, 2)).write(tmp_path / "r3")
     report = auditing.audit(third, [old, new])
     assert any("newcomers" in said for said in about(report, sector="n1", channel="email"))
-    assert not auditing.news(report, [old, new])
+    assert not auditing.news(report.findings, [old, new])
 
 
 def test_a_cell_hidden_after_it_was_shown_is_no_news_but_its_neighbour_is(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_cell_hidden_after_it_was_shown_is_no_news_but_its_neighbour_is(tmp_pa
     later = {"release": "r2", "as_of": dt.date(2012, 1, 1)}
     both = Outputs(full({}), hide, rules=EXACT, **later).write(tmp_path / "both")  # type: ignore[arg-type]
     report = auditing.audit(both, [shown])
-    assert about(report, sector="n1", channel="email") and not auditing.news(report, [shown])
+    assert about(report, sector="n1", channel="email") and not auditing.news(report.findings, [shown])
     # a small cell that was hidden from the first, each time between other neighbours: together they show it
     rectangles = [
         {(s, c, "2011"): SECOND for s in ("n1", "n2") for c in ("email", other)} | {("n1", "email", "2011"): FEW}
@@ -379,7 +379,7 @@ def test_a_cell_hidden_after_it_was_shown_is_no_news_but_its_neighbour_is(tmp_pa
     second = replace(before, hide=rectangles[1], **later).write(tmp_path / "second")  # type: ignore[arg-type]
     assert not auditing.audit(first).failed and not auditing.audit(second).failed
     report = auditing.audit(second, [first])
-    assert {(f.cell.sector_code, f.cell.channel_code) for f in auditing.news(report, [first]) if f.cell} == {
+    assert {(f.cell.sector_code, f.cell.channel_code) for f in auditing.news(report.findings, [first]) if f.cell} == {
         ("n1", "email")
     }
 

@@ -308,13 +308,17 @@ def test_a_family_that_the_audit_withheld_or_kept_is_announced(
     published: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     family = ["klantcontact_monitor", "customer", "overall_rating"]
+    kept = [["public", *family], *(["participants/" + name, *family] for name in "abcdefgh")]
     file = published.current / "publication.json"
-    told = json.loads(file.read_text()) | {"disclosure": {"withheld": [], "kept": [family], "known_before": []}}
+    told = json.loads(file.read_text()) | {"disclosure": {"withheld": [], "kept": kept, "known_before": []}}
     history.write_aside(file, json.dumps(told))
     here = dataclasses.replace(settings.load(), warehouse=published.warehouse)
     report.after_refresh(here, Outcome(0, published.release_id(), is_new=True))
-    (said,) = [line for line in capsys.readouterr().out.splitlines() if "/".join(family) in line]
-    assert "still shows the earlier figures" in said
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    about = [line for line in said if "/".join(family) in line]
+    assert len(about) == report.MOST_OUTPUTS and all("still shows the earlier figures" in line for line in about)
+    assert about[0].startswith("public/") and about[1].startswith("participants/a/")
+    assert any(line.startswith("The same goes for 4 more") for line in said)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["refresh"], ["status"]])

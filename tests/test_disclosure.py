@@ -14,12 +14,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from conftest import Place, lines
+from designs import Design, Organisation, write_csv, write_raw
 
 from pipelines import audit, engine
 from pipelines.disclosure import cells as reading
@@ -181,6 +185,14 @@ def test_nothing_hidden_in_a_random_release_can_be_reckoned(tmp_path: Path, shar
     assert hidden and recovered > hidden / 2
 
 
+@pytest.mark.parametrize("seed", (44, 56, 64, 68, 92))
+def test_who_takes_away_its_own_finds_nothing_either(tmp_path: Path, seed: int) -> None:
+    """In these releases a large organisation found the rest, when hiding asked only what anybody would know."""
+    write(drawn(seed), tmp_path / "release")
+    report = audit.audit(tmp_path / "release", threads=1)
+    assert report.checked and not report.failed, report.findings[:3]
+
+
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_release_of_few_answers_is_not_stopped(tmp_path: Path, share: int) -> None:
     """Most of it is hidden, and overlapping rows without figures bound each other; nobody can do anything about that.
@@ -317,18 +329,64 @@ def test_a_family_that_is_kept_is_as_it_was_row_for_row(tmp_path: Path) -> None:
     survey = drawn(GRADES)
     few = Survey(survey.statistic, survey.audience, survey.parents, survey.answers[:-400])
     write(few, tmp_path / "first")
-    table, ledger = (tmp_path / "first" / f for f in ("public/parquet/measure_score.parquet", "ledger.parquet"))
+    ledger = tmp_path / "first" / "ledger.parquet"
     cells = cells_of(survey)
+    family = cells[0].key.family
     earlier = outputs.read_ledger(ledger)
-    two = own.table({o: cells_of(survey, o) for o in sorted({a.organisation for a in survey.answers})[:2]})
-    now = outputs.decide(cells, two, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
-    before = pq.read_table(table).to_pylist()
+    each = own.table({o: cells_of(survey, o) for o in {a.organisation for a in survey.answers}})
+    now = outputs.decide(cells, each, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31))
+    before = pq.read_table(tmp_path / "first" / "public" / "parquet" / "measure_score.parquet").to_pylist()
     assert [r["value"] for r in now.public.rows] != [r["value"] for r in before]
-    kept = outputs.keep(now, frozenset({cells[0].key.family}), table, ledger)
+    kept = outputs.keep(now, frozenset({("public", family)}), tmp_path / "first", ledger)
     assert sorted(kept.public.rows, key=Key.of) == sorted(before, key=Key.of) and kept.held != now.held
     assert standing.from_ledger(kept.public.ledger) == earlier.public
     assert kept.participants == now.participants
-    assert outputs.keep(now, frozenset(), table, ledger).public.rows == now.public.rows
+    assert outputs.keep(now, frozenset(), tmp_path / "first", ledger) == now
+
+
+def test_one_participant_keeps_its_table_or_gets_none_and_nobody_else_notices(tmp_path: Path) -> None:
+    survey = drawn(GRADES)
+    few = Survey(survey.statistic, survey.audience, survey.parents, survey.answers[::2])
+    write(few, tmp_path / "first")
+    ledger = tmp_path / "first" / "ledger.parquet"
+    earlier, cells = outputs.read_ledger(ledger), cells_of(survey)
+    each = own.table({o: cells_of(survey, o) for o in {a.organisation for a in survey.answers}})
+
+    def decide(withheld: frozenset[outputs.Place] = frozenset()) -> outputs.Disclosed:
+        return outputs.decide(cells, each, survey.parents, RULES, earlier, dt.date(YEAR, 12, 31), withheld)
+
+    def rows(disclosed: outputs.Disclosed, organisation: str | None = None) -> list[dict[str, Any]]:
+        listed = disclosed.participants.rows.to_pylist()
+        return [r for r in listed if organisation is None or r["organisation_code"] == organisation]
+
+    now = decide()
+    files = sorted((tmp_path / "first" / "participants").glob("*/own.parquet"))
+    held = {file.parent.name: pq.read_table(file).to_pylist() for file in files}
+    figures = ("value", "n_answers", "n_respondents")
+    one = next(
+        name
+        for name, said in held.items()
+        if [[r[f] for f in figures] for r in said] != [[r[f] for f in figures] for r in rows(now, unquote(name))]
+    )
+    place = (f"participants/{one}", cells[0].key.family)
+    kept = outputs.keep(now, frozenset({place}), tmp_path / "first", ledger)
+    same = [name for name in now.participants.rows.column_names if name in held[one][0]]
+    assert {"value", "n_answers", "as_of", "as_of_release"} < set(same)
+    stood = [[r[name] for name in same] for r in rows(kept, unquote(one))]
+    assert stood == [[r[name] for name in same] for r in held[one]] and kept.public == now.public
+    others = [r for r in rows(now) if r["organisation_code"] != unquote(one)]
+    assert others and [r for r in rows(kept) if r["organisation_code"] != unquote(one)] == others
+    assert rows(kept) == sorted(rows(kept), key=lambda r: (r["organisation_code"], Key.of(r)))
+    of_one = pc.equal(earlier.own.column("organisation_code"), unquote(one))
+    told = kept.participants.ledger
+    assert told.filter(pc.equal(told.column("organisation_code"), unquote(one))) == earlier.own.filter(of_one)
+    assert kept.held != now.held
+
+    none = decide(frozenset({place}))
+    assert rows(none) == others and none.public == now.public
+    # what it was told before is still known
+    known = none.participants.ledger
+    assert known.filter(pc.equal(known.column("organisation_code"), unquote(one))) == earlier.own.filter(of_one)
 
 
 def test_years_are_worked_on_apart_unless_a_period_connects_them() -> None:
@@ -508,6 +566,62 @@ def test_a_participant_gets_its_own_and_nobody_elses(every_built: Place) -> None
             f"FROM read_parquet('{folder}/*/own.parquet')"
         ).fetchall()[0]
     assert found[0] > 0 and found[1] >= 10 and found[2] == 0
+
+
+def test_who_would_learn_too_much_of_newcomers_keeps_the_earlier_figures(tmp_path: Path) -> None:
+    """Nine new customers of a shop give a 0 where all others gave a 10. Its second quarter stands, as nine are too few;
+    the year would move, and less the other quarters tell of the nine. Nobody else's figures stand for that."""
+    shops = [Organisation(f"shop{i}", "shops") for i in range(8)]
+    rng = random.Random(20241111)
+
+    def rows(grades: dict[tuple[str, int], list[int]], part: str) -> list[dict[str, str]]:
+        people = [(shop, quarter, grade) for (shop, quarter), given in grades.items() for grade in given]
+        return [
+            {"response": f"{part}{i}", "organisation": shop, "day": f"2024-{3 * q:02}-11", "recommendation": str(grade)}
+            for i, (shop, q, grade) in enumerate(people)
+        ]
+
+    def own(shop: str) -> list[dict[str, Any]]:
+        return pq.read_table(place.current / "participants" / shop / "own.parquet").to_pylist()
+
+    def figures(shop: str) -> list[tuple[Any, ...]]:
+        return [tuple(r[name] for name in ("period_code", "value", "n_answers", "as_of_release")) for r in own(shop)]
+
+    def kept() -> list[list[str]]:
+        told = json.loads((place.current / "publication.json").read_text()).get("disclosure", {})
+        assert not told.get("withheld")
+        return [list(each) for each in told.get("kept", [])]
+
+    others = {(shop.code, q): rng.choices(range(11), k=40) for shop in shops[1:] for q in range(1, 5)}
+    first = rows({("shop0", q): [10] * 10 for q in range(1, 5)} | others, "first")
+    named = ("response", "organisation", "day")
+    survey = Design("shopping", shops, first, {"recommendation": "recommendation"}, named=named)
+    place = Place(tmp_path)
+    write_raw(place.raw, [survey])
+    place.state.mkdir()
+    place.refresh_here()
+    before, public = {shop.code: figures(shop.code) for shop in shops}, place.mart("measure_score")
+    assert before["shop0"] and not kept()
+
+    night = {("shop0", 2): [0] * 9} | {(shop.code, 3): [10] * 12 for shop in shops}
+    write_csv(place.raw / "shopping" / "part2.csv", first[0], (row.values() for row in rows(night, "night")))
+    place.refresh_here()
+    assert kept() == [["participants/shop0", "shopping", "customer", "recommendation"]]
+    assert figures("shop0") == before["shop0"]
+    for shop in shops[1:]:
+        moved = {period for period, *_ in set(figures(shop.code)) - set(before[shop.code])}
+        assert {"2024", "2024-Q3"} < moved
+    of_public = f"read_parquet('{place.current}/public/parquet/measure_score.parquet')"
+    assert place.query(f"SELECT count(*) FROM {of_public} WHERE as_of_release = '{place.release_id()}'") > [(4,)]
+    assert place.mart("measure_score") != public, "inside the house nothing stands"
+    assert not audit.audit(place.current).failed
+    said = place.meetlat("diff", "--json")
+    assert said.returncode in (0, 1)
+
+    # one more customer in that quarter, and it may be told
+    write_csv(place.raw / "shopping" / "part3.csv", first[0], (r.values() for r in rows({("shop0", 2): [9]}, "more")))
+    place.refresh_here()
+    assert not kept() and "2024-Q2" in {period for period, *_ in set(figures("shop0")) - set(before["shop0"])}
 
 
 def test_the_audit_is_a_command(every_built: Place) -> None:

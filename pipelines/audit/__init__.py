@@ -16,7 +16,7 @@ known, as an outsider, as each participant who knows its own figures, and with e
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -26,12 +26,12 @@ from pathlib import Path
 from pipelines.audit import exact, outputs, plain
 from pipelines.audit.attack import Attack, Target, hidden, newcomers, rests, shared
 from pipelines.audit.family import Family, families
-from pipelines.audit.findings import Finding, Report
-from pipelines.audit.outputs import FamilyKey, Row, retained, under_the_same_rules
+from pipelines.audit.findings import Finding, Place, Report
+from pipelines.audit.outputs import Row, retained, under_the_same_rules
 from pipelines.audit.program import INFINITE
 from pipelines.audit.system import System
 
-__all__ = ["Finding", "Report", "audit", "concerned", "families_of", "news", "retained", "under_the_same_rules"]
+__all__ = ["Finding", "Place", "Report", "audit", "concerned", "news", "retained", "under_the_same_rules"]
 
 OUTSIDER = "an outsider"
 EXPOSED = 20  # cells that come closest, as many as anybody reads
@@ -46,13 +46,13 @@ def audit(
     earlier: Sequence[Path] = (),
     threads: int | None = None,
     passed: Collection[str] = (),
-    only: Collection[FamilyKey] | None = None,
+    only: Collection[Place] | None = None,
 ) -> Report:
     """Try to recover what a release hides, with earlier ones (oldest first) at hand: the latest of those.
 
     Families are worked on side by side, in so many threads (all cores if None); the report is the same. What `passed`
     when this code attacked it before (as `Report.passed` says) is not attacked again, nor counted. `only`: these
-    families (monitor, audience, measure).
+    families of these outputs.
     Raises MeetlatError if the outputs are missing or cannot be understood.
     """
     clock = time.perf_counter()
@@ -63,18 +63,22 @@ def audit(
     own_rows = [row for rows in now.participants.values() for row in rows]
     work: list[Callable[[], Report]] = []
     report = Report()
-    for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
-        for part in family.apart() if only is None or family.key in only else ():
-            own = _own(part, now.participants)
+
+    def attack(family: Family, attacker: str, beside: Mapping[str, list[Row]]) -> None:
+        for part in family.apart() if only is None or (family.output, family.key) in only else ():
+            own = _own(part, beside)
             mark = part.fingerprint(own)
             if mark in passed:
                 report.passed.append(mark)
             else:
-                work.append(partial(_public, part, own, mark))
+                work.append(partial(_attacked, part, attacker, own, mark))
+
+    for family in families("public", *told, [*(r.public for r in past), now.public], own_rows, now.id):
+        attack(family, OUTSIDER, now.participants)
     for name, rows in now.participants.items():
         for family in families(f"participants/{name}", *told, [rows], release=now.id):
-            if (only is None or family.key in only) and not family.is_open:
-                work += [partial(_alone, part, name) for part in family.apart()]
+            if not family.is_open:
+                attack(family, name, {})
     for output, rows in tables.items():
         report.findings += plain.leaks(output, rows, now.rules, now.measures)
     report.findings += plain.narrow("public", now.public, now)
@@ -87,23 +91,23 @@ def audit(
     return report
 
 
-def news(report: Report, earlier: Sequence[Path], threads: int | None = None) -> list[Finding]:
+def news(findings: Sequence[Finding], earlier: Sequence[Path], threads: int | None = None) -> list[Finding]:
     """Those findings of an audit with earlier releases at hand that these did not give already, without this one.
 
     What was told cannot be taken back: a cell that one of them showed, and what could be worked out of them, unless
     it is known more closely now. Figures that contradict earlier ones tell nothing of a cell.
     """
-    if not report.failed or not earlier:
+    if not findings or not earlier:
         return []
     past = earlier[-EARLIER:]
-    told = {_name(f): f.ratio for f in audit(past[-1], past[:-1], threads, only=concerned(report)).findings}
+    told = {_name(f): f.ratio for f in audit(past[-1], past[:-1], threads, only=concerned(findings)).findings}
     tables = [outputs.read(folder, participants=False).public for folder in past]
     shown = {row.cell for table in tables for row in table if not row.is_hidden}
     return [
         f
-        for f in report.findings
+        for f in findings
         if f.cell is not None
-        and (f.cell not in shown or f.what.endswith("newcomers"))
+        and (f.cell not in shown or f.is_of_newcomers)
         and f.ratio < CLOSER * told.get(_name(f), INFINITE)
     ]
 
@@ -112,28 +116,16 @@ def _name(finding: Finding) -> tuple[object, ...]:
     return finding.output, finding.attacker, finding.what, finding.cell
 
 
-def families_of(findings: Iterable[Finding]) -> frozenset[FamilyKey]:
-    """The families (monitor, audience, measure) that give something away."""
-    cells = [finding.cell for finding in findings if finding.cell is not None]
-    return frozenset(cell.family for cell in cells)
+def concerned(findings: Sequence[Finding]) -> frozenset[Place] | None:
+    """What these are of, which is all that may give away anything with less at hand; None: perhaps anything may."""
+    places = frozenset(f.place for f in findings if f.place is not None)
+    return places if all(f.place is not None for f in findings) else None
 
 
-def concerned(report: Report) -> frozenset[FamilyKey] | None:
-    """The families that its findings are of, which are all that may have any with less at hand; None: perhaps any."""
-    return None if any(finding.cell is None for finding in report.findings) else families_of(report.findings)
-
-
-def _alone(family: Family, name: str) -> Report:
-    """Attack what a participant's own output hides from it."""
+def _attacked(family: Family, attacker: str, own: dict[str, tuple[Row, ...]], mark: str) -> Report:
+    """Attack a family of an output as who reads it, and as participants with their `own`; `mark` is its fingerprint."""
     report = Report()
-    _judge(report, family, name)
-    return report
-
-
-def _public(family: Family, own: dict[str, tuple[Row, ...]], mark: str) -> Report:
-    """Attack a family of the public output, as an outsider and as participants; `mark` is its fingerprint."""
-    report = Report()
-    attack = _judge(report, family, OUTSIDER)
+    attack = _judge(report, family, attacker)
     if attack is not None:
         _join(report, attack, own)
     if not report.findings:
@@ -141,7 +133,7 @@ def _public(family: Family, own: dict[str, tuple[Row, ...]], mark: str) -> Repor
     return report
 
 
-def _own(family: Family, participants: dict[str, list[Row]]) -> dict[str, tuple[Row, ...]]:
+def _own(family: Family, participants: Mapping[str, list[Row]]) -> dict[str, tuple[Row, ...]]:
     """What participants have of their own beside a family of which cells hide themselves."""
     if not any(r.conf_status == "C" for r in family.rows):
         return {}
@@ -244,8 +236,9 @@ def _contradiction(family: Family, whose: str) -> str:
 
 
 def _collect(report: Report, attack: Attack) -> None:
-    """Judge all targets of an attack; those that pass by the least are bounded to the end."""
+    """Judge all targets of an attack; the hidden cells that pass by the least are bounded to the end."""
     passed: list[tuple[float, Target]] = []
+    attack.widen()
     for target in _narrowest_last(attack.targets):
         said = attack.judge(target)
         if target.criterion.kind == "known":
@@ -254,7 +247,7 @@ def _collect(report: Report, attack: Attack) -> None:
         report.checked += 1
         if said.ratio < 1:
             report.findings.append(said)
-        else:
+        elif not said.is_of_newcomers:
             passed.append((said.ratio, target))
     for _, target in sorted(passed, key=lambda pair: pair[0])[:EXACT]:
         report.exposed.append(attack.judge(target, INFINITE))

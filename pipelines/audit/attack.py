@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.audit.family import Family
 from pipelines.audit.findings import Finding
 from pipelines.audit.outputs import Row, Rules
-from pipelines.audit.program import INFINITE, Part, Solver, stack
+from pipelines.audit.program import INFINITE, Form, Solver, stack
 from pipelines.audit.system import Sums, System
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 NEAR = 1e-6  # of what the solver gives; what is claimed to be known is wider by so much
 ENOUGH = 1.25  # times what is needed: not bounded any further
-MANY = 12  # targets, for which it pays to look at parts of a program first
 
 
 @dataclass
@@ -88,7 +87,7 @@ class Criterion:
             p = rules.p_percent / 100
             return (n.high / n.low) / ((1 + p) / (1 - p)) if n.high > n.low else 0.0
         if self.kind == "newcomers":
-            return INFINITE if n.low < 0.5 or n.high > rules.respondents - 1 + NEAR else 0.0
+            return INFINITE if n.low < 0.5 or n.high > rules.respondents - 0.5 else 0.0
         return n.width / (max(rules.base_rounding, 1) + NEAR)
 
     def of_mean(self, mean: Interval) -> float:
@@ -126,8 +125,6 @@ class Attack:
                 target.floor = system.program.bound(target.sums.weight, -INFINITE, INFINITE, row=True)
         self.solver: Solver = Solver(system.program, start.solver if start else None)
         self._bare: Solver | None = None
-        self._slices: dict[tuple[int | None, object], Part] = {}
-        self._centre: tuple[Doubles | None, Any] | None = None
         self._least = 0.01 if weighted else 1 - NEAR
         self._matrices = [stack([getattr(t.sums, name) for t in targets], self.solver.size) for name in _SUMS]
         self._seen_n, self._seen_mean = _nothing_seen(len(targets)), _nothing_seen(len(targets))
@@ -135,6 +132,22 @@ class Attack:
         self.is_possible = found is not None
         if found is not None:
             self._watch(found)
+
+    def widen(self) -> None:
+        """Push all newcomers at once: four programs show that most of them may be anything."""
+        import numpy as np
+
+        came = [i for i, target in enumerate(self.targets) if target.criterion.kind == "newcomers"]
+        if not came:
+            return
+        measure = self.system.family.measure
+        n, weight, total = (np.asarray(matrix[came].sum(axis=0)).ravel() for matrix in self._matrices)
+        for values in (total - (measure.low + measure.high) / 2 * weight, n):
+            columns = np.flatnonzero(values)
+            for sign in (1, -1):
+                answer = self.solver.most(Form(columns, values[columns]), sign)
+                if answer is not None:
+                    self._watch(answer[1])
 
     def _watch(self, found: "Doubles") -> None:
         import numpy as np
@@ -152,14 +165,10 @@ class Attack:
         """How wide a target is, as a ratio to what is needed; exact below `enough`."""
         if target.criterion.kind == "known":
             enough = min(enough, 1.0)  # these are only counted
-        for part in self._parts(target) if enough < INFINITE else ():
-            ratio = self._settle(target, enough, part)
-            if ratio >= enough:
-                return ratio
-        ratio = self._settle(target, enough, self.solver)
+        ratio = self._settle(target, enough)
         if target.criterion.kind in ("people", "contribution") and target.criterion.of_n(target.n) < 1:
             target.criterion = self._without_figures(target)
-            ratio = self._settle(target, enough, self.solver)
+            ratio = self._settle(target, enough)
         return ratio
 
     def _without_figures(self, target: Target) -> Criterion:
@@ -177,37 +186,35 @@ class Attack:
         known = target.criterion
         return replace(known, least=max(least, known.least), most=min(most, known.most))
 
-    def _settle(self, target: Target, enough: float, solver: Solver | Part) -> float:
+    def _settle(self, target: Target, enough: float) -> float:
         criterion = target.criterion
-        by_n = self._settle_n(target, enough, solver)
+        if criterion.either and (by_mean := criterion.of_mean(target.mean)) >= enough:
+            return by_mean
+        by_n = self._settle_n(target, enough)
         if (criterion.either and by_n >= enough) or target.nobody:
             return by_n
-        if target.floor >= 0 and isinstance(solver, Part):
-            by_mean = criterion.of_mean(target.mean)  # parts know no floor
-        else:
-            by_mean = self._settle_mean(target, enough, solver)
+        by_mean = self._settle_mean(target, enough)
         if target.nobody:
             return INFINITE
         return max(by_n, by_mean) if criterion.either else min(by_n, by_mean)
 
-    def _settle_n(self, target: Target, enough: float, solver: Solver | Part) -> float:
+    def _settle_n(self, target: Target, enough: float) -> float:
         n = target.n
         for sign in (1, -1):
             if target.criterion.of_n(n) >= enough:
                 break
             if n.high_known if sign == 1 else n.low_known:
                 continue
-            answer = solver.most(target.sums.n, sign)
+            answer = self.solver.most(target.sums.n, sign)
             if answer is None:
                 raise AssertionError("a program that had a solution has none")
             self._watch(answer[1])
-            if solver is self.solver:
-                n.end(answer[0], sign, NEAR)
+            n.end(answer[0], sign, NEAR)
         if n.high_known and n.high < 0.5:
             target.nobody = True
         return target.criterion.of_n(n)
 
-    def _settle_mean(self, target: Target, enough: float, solver: Solver | Part) -> float:
+    def _settle_mean(self, target: Target, enough: float) -> float:
         mean = target.mean
         weighted = self.system.family.weighted
         if target.criterion.of_mean(mean) >= enough:
@@ -219,20 +226,20 @@ class Attack:
                 if target.criterion.of_mean(mean) >= enough:
                     break
                 if not (mean.high_known if sign == 1 else mean.low_known) and not target.nobody:
-                    self._mean_end(target, sign, solver)
+                    self._mean_end(target, sign)
         finally:
             if target.floor >= 0:
                 self.solver.bound_row(target.floor, -INFINITE, INFINITE)
         return target.criterion.of_mean(mean)
 
-    def _mean_end(self, target: Target, sign: int, solver: Solver | Part) -> None:
+    def _mean_end(self, target: Target, sign: int) -> None:
         """One end of the mean, by Dinkelbach's iterations: total - mean * weight has its largest value at 0."""
         mean, sums, scale = target.mean, target.sums, target.criterion.range
         at = mean.high if sign == 1 else mean.low
         if abs(at) == INFINITE:
             at = self.system.family.measure.low if sign == 1 else self.system.family.measure.high
         while True:
-            answer = solver.most(sums.over(at), sign)
+            answer = self.solver.most(sums.over(at), sign)
             if answer is None:
                 target.nobody = True  # not even one answer fits
                 return
@@ -241,34 +248,12 @@ class Attack:
             last, at = at, at + over / max(float(sums.weight.values @ found[sums.weight.columns]), 1.0)
             if self.system.family.weighted or sign * over <= NEAR * scale:
                 break
-        if solver is self.solver:  # there is at least one answer: the mean ends no further than `over` from `last`
-            mean.end((max if sign == 1 else min)(at, last + over), sign, NEAR * scale)
-
-    def _parts(self, target: Target) -> Iterator[Part]:
-        """Small programs in which a target may turn out to be wide: one period, sector or channel at a time."""
-        if len(self.targets) < MANY:
-            return
-        if self._centre is None:
-            self._centre = (self.solver.middle(), self.system.program.matrix().tocsc())
-        middle, matrix = self._centre
-        if middle is None:
-            return
-        grid = self.system.family.grid
-        atoms = [grid.atoms[i] for i in grid.of(target.row)]
-        for axis in (2, 0, 1, None):
-            values = {atom[axis] for atom in atoms} if axis is not None else {None}
-            if len(values) > 1:
-                continue
-            key = (axis, values.pop())
-            if key not in self._slices:
-                free = self.system.free([i for i, a in enumerate(grid.atoms) if axis is None or a[axis] == key[1]])
-                self._slices[key] = Part(self.system.program, matrix, middle, free)
-            if self._slices[key].is_possible:
-                yield self._slices[key]
+        # there is at least one answer: the mean ends no further than `over` from `last`
+        mean.end((max if sign == 1 else min)(at, last + over), sign, NEAR * scale)
 
     @property
     def solved(self) -> int:
-        return self.solver.solved + sum(part.solved for part in self._slices.values())
+        return self.solver.solved
 
     def exactly(self, target: Target) -> Target:
         """Bound everything about a target, however wide."""
@@ -277,7 +262,7 @@ class Attack:
             assert answer is not None
             self._watch(answer[1])
             target.n.end(answer[0], sign, NEAR)
-        self._settle_mean(target, INFINITE, self.solver)
+        self._settle_mean(target, INFINITE)
         return target
 
     def judge(self, target: Target, enough: float = ENOUGH) -> Finding:

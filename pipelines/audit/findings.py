@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, fields
 
 from pipelines.audit.outputs import Cell, FamilyKey
 
+Place = tuple[str, FamilyKey]  # public or participants/<organisation>, and a family of its figures
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -17,6 +19,16 @@ class Finding:
     high: float | None = None
     needed: str = ""  # what the rules ask for
     ratio: float = 0.0  # width over what is needed; below 1 it is too narrow
+
+    @property
+    def place(self) -> Place | None:
+        """The table that it was found in and the family of it; None if it is of none in particular."""
+        return None if self.cell is None else (self.output, self.cell.family)
+
+    @property
+    def is_of_newcomers(self) -> bool:
+        """Whether it is about those who came between two publications, not about a hidden cell."""
+        return self.what.endswith("newcomers")
 
     def __str__(self) -> str:
         known = ""
@@ -32,10 +44,10 @@ class Report:
     """What an audit found. A release may be handed out if it has not failed."""
 
     findings: list[Finding] = field(default_factory=list)
-    exposed: list[Finding] = field(default_factory=list)  # the narrowest that still do, narrowest first
+    exposed: list[Finding] = field(default_factory=list)  # hidden cells that are not: the narrowest
     notes: list[str] = field(default_factory=list)
     attacked: list[tuple[str, FamilyKey]] = field(default_factory=list)  # outputs and families, by year
-    passed: list[str] = field(default_factory=list)  # fingerprints of public families that gave nothing away, by year
+    passed: list[str] = field(default_factory=list)  # fingerprints of families that gave nothing away, by year
     hidden: int = 0  # rows without figures, in all outputs
     checked: int = 0  # pairs of a hidden cell and an attacker
     held_by_rounding: int = 0  # hidden cells that exact numbers would give away

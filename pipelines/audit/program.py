@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import MeetlatError
@@ -155,18 +154,6 @@ class Solver:
         self._highs.setOptionValue("presolve", "off")
         return np.array(self._highs.getSolution().col_value)
 
-    def middle(self) -> "Doubles | None":
-        """A solution away from all bounds, by the interior point method; None if it finds none."""
-        import highspy
-        import numpy as np
-
-        inner = Solver(self.program)
-        for option, setting in (("solver", "ipm"), ("run_crossover", "off")):
-            inner._highs.setOptionValue(option, setting)
-        if inner._run() != highspy.HighsModelStatus.kOptimal:
-            return None
-        return np.array(inner._highs.getSolution().col_value)
-
     def bound_row(self, row: int, low: float, high: float) -> None:
         self._highs.changeRowBounds(row, low, high)
 
@@ -190,41 +177,3 @@ class Solver:
             self._highs.clearSolver()  # a stale factorisation: once more from scratch, by the dual simplex
             self._highs.setOptionValue("simplex_strategy", 1 if attempt == 0 else 4)
         raise MeetlatError(f"HiGHS could not bound a figure: {self._highs.modelStatusToString(status)}.")
-
-
-class Part:
-    """A program in which all columns but a few are held where a solution has them: small, and what it finds fits."""
-
-    def __init__(self, program: Program, matrix: Any, middle: "Doubles", free: "Places") -> None:
-        import numpy as np
-
-        self._middle, self._place = middle, np.full(len(middle), -1, dtype=np.int64)
-        self._place[free] = np.arange(len(free))
-        part = matrix[:, free].tocsr()
-        touched = np.flatnonzero(part.getnnz(axis=1))
-        at = (matrix @ middle)[touched]
-        inside = part[touched]
-        held = at - inside @ middle[free]
-        small = Program()
-        small.lower = np.minimum(np.array(program.lower)[free], middle[free]).tolist()
-        small.upper = np.maximum(np.array(program.upper)[free], middle[free]).tolist()
-        small.row_lower = (np.minimum(np.array(program.row_lower)[touched], at) - held).tolist()
-        small.row_upper = (np.maximum(np.array(program.row_upper)[touched], at) - held).tolist()
-        small.forms = [Form(inside.indices[a:b].astype(np.int64), inside.data[a:b]) for a, b in pairwise(inside.indptr)]
-        self._free = free
-        self._solver = Solver(small)
-        self.is_possible = self._solver.first() is not None
-
-    @property
-    def solved(self) -> int:
-        return self._solver.solved
-
-    def most(self, form: Form, sign: int = 1) -> "tuple[float, Doubles] | None":
-        """As `Solver.most`, with everything else held."""
-        place = self._place[form.columns]
-        answer = self._solver.most(Form(place[place >= 0], form.values[place >= 0]), sign)
-        if answer is None:
-            return None
-        found = self._middle.copy()
-        found[self._free] = answer[1]
-        return float(form.values @ found[form.columns]), found

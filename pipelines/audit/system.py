@@ -138,24 +138,6 @@ class System:
         parts = tuple(form(layer.parts[i] for layer in valued) for i in range(2 if is_nps else 1))
         return Sums(n, weight, parts, (100.0, -100.0) if is_nps else (1.0,), 0.0 if is_nps else measure.low)
 
-    def free(self, atoms: Sequence[int]) -> "Places":
-        """The columns of those of these atoms that no row shows alone, and of what came to all of them."""
-        import numpy as np
-
-        grid = self.family.grid
-        known = {int(grid.of(r)[0]) for r in self.family.rows if not r.is_hidden and len(grid.of(r)) == 1}
-        first = np.array([i for i in atoms if i not in known], dtype=np.int64)
-        later = np.array(atoms, dtype=np.int64)
-        columns = np.concatenate(
-            [
-                columns[first if i == 0 else later]
-                for stack in [self.rest, *self.own]
-                for i, layer in enumerate(stack)
-                for columns in (layer.n, layer.w, *layer.parts)
-            ]
-        )
-        return np.unique(columns[columns >= 0].astype(np.int64))
-
     # --- rows ----------------------------------------------------------------------------------
 
     def _bound(self, form: Form, alone: Form, low: float, high: float) -> None:

@@ -81,16 +81,24 @@ def _protect(family: Family, reasons: dict[Key, str], rules: Rules, known: froze
         family.hide(node, fewest=1 if reason_ == "respondents" else least)
     family.look_around(min(LOOKS, len(why) // 3))
     few = {node for node, reason_ in why.items() if reason_ == "respondents"}
-    added = _hide_more(family, why, frozenset(), given, rules, least)
+    enough = dict.fromkeys(range(len(family.members)), float(least))
+    added = _hide_more(family, why, frozenset(), given, rules, least, enough)
     _show_again(family, added, why, rules, least)
     # where everybody seems to give one answer, "fewer than k people" tells "fewer than k answers"
     shown = [c for place, c in enumerate(family.cells) if family.node_of[place] not in family.hidden]
     step = rules.base_rounding
+    limited: frozenset[int] = frozenset()
     if few and all(round(c.n_answers / step) == round(c.n_respondents / step) for c in shown):
         limited = frozenset(n for n in few if family.cells[family.members[n][0]].n_answers < least)
         for node in sorted(limited):
             family.hide(node, most=least - 1)
-        _hide_more(family, why, limited, given, rules, least)
+        _hide_more(family, why, limited, given, rules, least, enough)
+    # the organisation that has most of the answers in a cell knows that there are so many; of weights only weights
+    first = {node: family.cells[places[0]] for node, places in enumerate(family.members)}
+    held = {node: max(least, 0 if c.is_weighted else c.held_largest or 0) for node, c in first.items()}
+    for node in sorted(family.hidden - few):
+        family.hide(node, fewest=held[node])
+    _hide_more(family, why, limited, given, rules, least, held)
     found = {}
     for node in sorted(family.hidden):
         for place in family.members[node]:
@@ -100,9 +108,18 @@ def _protect(family: Family, reasons: dict[Key, str], rules: Rules, known: froze
 
 
 def _hide_more(
-    family: Family, why: Mapping[int, str], limited: frozenset[int], given: set[int], rules: Rules, least: int
+    family: Family,
+    why: Mapping[int, str],
+    limited: frozenset[int],
+    given: set[int],
+    rules: Rules,
+    least: int,
+    fewest: Mapping[int, float],
 ) -> list[int]:
-    """Hide nodes until none that may not be shown can be known too closely; gives those that were hidden."""
+    """Hide nodes until none that may not be shown can be known too closely; gives those that were hidden.
+
+    `fewest` is what is known of the base of a node at least, once it is hidden.
+    """
     size = {node: family.cells[places[0]].n_answers for node, places in enumerate(family.members)}
     added: list[int] = []
     for node in sorted(why, key=lambda each: (-size[each], each)):
@@ -111,10 +128,10 @@ def _hide_more(
             if not may:  # it rests on what was published earlier: show nothing of the family for now
                 may = [each for each in size if each not in family.hidden]
                 for each in may:
-                    family.hide(each, fewest=least)
+                    family.hide(each, fewest=fewest[each])
                 return added + may
             chosen = next((each for each in may if size[each] >= tight[1]), may[-1])
-            family.hide(chosen, fewest=least)
+            family.hide(chosen, fewest=fewest[chosen])
             added.append(chosen)
     return added
 

@@ -44,7 +44,7 @@ def hidden(
     query = "SELECT * FROM read_parquet($1) WHERE list_contains($2, audience_code)"
     found = reading.read(con, query, str(file), list(rules.employees.audiences))
     # organisations are no secret in the house
-    cells = [cell._replace(n_organisations=None) for cell in found]
+    cells = [cell._replace(n_organisations=None, held_largest=None) for cell in found]
     return hiding.hide(cells, parents, rules, EXACT, threads=threads)
 
 

@@ -6,7 +6,7 @@ estimate. The DuckDB file of `public/` is assembled by `release.py`, like the ot
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from pipelines.parts import JSON
 
 KEYS = ", ".join(Key._fields)
 LONG = "Every published figure at the headline grain, in one long table, rounded, with what is hidden and why."
+PUBLIC = "public"
+Place = tuple[str, tuple[str, str, str]]  # public or participants/<folder>; monitor, audience and measure
 DIMENSIONS = tuple(f"core.dim_{name}" for name in ("monitor", "audience", "sector", "channel", "measure", "period"))
 
 
@@ -68,10 +70,10 @@ def disclose(
     rules: Rules,
     earlier: Earlier,
     data_through: dt.date,
-    withheld: frozenset[tuple[str, str, str]] = frozenset(),
+    withheld: frozenset[Place] = frozenset(),
     threads: int | None = None,
 ) -> Disclosed:
-    """Decide for every cell of the published period types what is shown of it; nothing of families `withheld`."""
+    """Decide for every cell of the published period types what is shown of it; nothing of what is `withheld`."""
     scope = "SELECT * FROM read_parquet($1) WHERE list_contains($2, period_type)"
     published = reading.read(con, scope, str(cells), list(rules.periods))
     own = con.sql(scope, params=[str(own_cells), list(rules.periods)]).to_arrow_table()
@@ -85,13 +87,14 @@ def decide(
     rules: Rules,
     earlier: Earlier,
     data_through: dt.date,
-    withheld: frozenset[tuple[str, str, str]] = frozenset(),
+    withheld: frozenset[Place] = frozenset(),
     secondary: bool = True,
     threads: int | None = None,
 ) -> Disclosed:
     """The same for cells that are at hand. Without `secondary` nothing is protected against being reckoned."""
-    public = standing.show(published, parents, rules, earlier.public, data_through, withheld, secondary, threads)
-    own = participants.show(own_cells, rules, earlier.own, data_through, withheld)
+    of_public = frozenset(family for output, family in withheld if output == PUBLIC)
+    public = standing.show(published, parents, rules, earlier.public, data_through, of_public, secondary, threads)
+    own = participants.show(own_cells, rules, earlier.own, data_through, of_participants(withheld))
     measures = {
         c.key.measure_code: {
             "statistic": c.statistic,
@@ -105,19 +108,28 @@ def decide(
     return Disclosed(public, own, rules, parents, measures, weighted, _lost(published, public), data_through)
 
 
-def keep(disclosed: Disclosed, families: frozenset[tuple[str, str, str]], table: Path, ledger: Path) -> Disclosed:
-    """The same with these families as an earlier release showed them, row for row, from its table and its ledger."""
+def of_participants(places: Iterable[Place]) -> frozenset[participants.Family]:
+    """Those that are not of `public/`: an organisation and a family of its own figures."""
+    return frozenset((participants.whose(output), family) for output, family in places if output != PUBLIC)
+
+
+def keep(disclosed: Disclosed, places: frozenset[Place], release: Path, ledger: Path) -> Disclosed:
+    """The same with these families as an earlier release showed them, row for row, from its tables and its ledger."""
+    families = frozenset(family for output, family in places if output == PUBLIC)
 
     def of(rows: list[dict[str, JSON]]) -> list[dict[str, JSON]]:
         return [row for row in rows if Key.of(row).family in families]
 
+    table = release / PUBLIC / "parquet" / "measure_score.parquet"
     before = of(pyarrow.parquet.ParquetFile(table).read().to_pylist() if table.is_file() else [])
-    now, stood = disclosed.public, of(_split(ledger)[0].to_pylist())
+    told_public, told_own = _split(ledger)
+    now, stood = disclosed.public, of(told_public.to_pylist())
     rows = [r for r in now.rows if Key.of(r).family not in families]
     told = [r for r in now.ledger if Key.of(r).family not in families]
     held = [k for k in now.held if k.family not in families] + [Key.of(r) for r in before]
     public = Shown(sorted([*rows, *before], key=Key.of), sorted([*told, *stood], key=Key.of), sorted(held))
-    return replace(disclosed, public=public)
+    own = participants.keep(disclosed.participants, of_participants(places), release / "participants", told_own)
+    return replace(disclosed, public=public, participants=own)
 
 
 def _lost(cells: Sequence[Cell], shown: Shown) -> list[dict[str, JSON]]:

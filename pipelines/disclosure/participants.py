@@ -8,7 +8,7 @@ import datetime as dt
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import duckdb
 import pyarrow as pa
@@ -20,10 +20,13 @@ from pipelines.disclosure.cells import Key
 from pipelines.disclosure.columns import FIGURES, LEDGER, OWN
 from pipelines.disclosure.rules import Rules
 from pipelines.disclosure.tables import schema_of
-from pipelines.engine import quoted
+from pipelines.engine import load_rows, quoted
 
 KEYS = ", ".join(Key._fields)
 ABOUT = ("period_type", "period_start", "period_end", "is_total", "statistic", "unit", "provenance")
+
+
+Family = tuple[str, tuple[str, str, str]]  # an organisation; monitor, audience and measure
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,17 @@ def show(
     rules: Rules,
     before: pa.Table,
     data_through: dt.date,
-    withheld: frozenset[tuple[str, str, str]] = frozenset(),
+    withheld: frozenset[Family] = frozenset(),
 ) -> Own:
     """What organisations get of these cells, which have the columns of disclosure.own_cell.
 
-    `before` is the ledger of the release before; nothing is given of families (monitor, audience, measure) `withheld`.
+    `before` is the ledger of the release before; nothing is given of what is `withheld`.
     """
     with duckdb.connect() as con:
         con.register("own_cell", cells)
         own.given(con, rules)
-        for family in sorted(withheld):
-            con.execute("DELETE FROM given WHERE (monitor_code, audience_code, measure_code) = ($1, $2, $3)", family)
+        _load(con, "withheld", withheld)
+        con.execute(f"DELETE FROM given WHERE ({own.FAMILY}) IN (FROM withheld)")
         con.register("before", before)
         con.execute(
             "CREATE MACRO told(number, places) AS "  # the nearest decimal, as of Python; -0.0 would tell a sign
@@ -77,6 +80,42 @@ def show(
             f"SELECT organisation_code, {KEYS} FROM shown WHERE stands ORDER BY organisation_code, {KEYS}"
         ).fetchall()
     return Own(rows, ledger.cast(schema_of(LEDGER)), [(organisation, Key(*key)) for organisation, *key in held])
+
+
+def keep(now: Own, families: frozenset[Family], folder: Path, before: pa.Table) -> Own:
+    """The same with these families as an earlier release gave them, row for row.
+
+    `folder` has the own tables of that release, `before` is its ledger. What it did not give is not given now.
+    """
+    if not families:
+        return now
+    with duckdb.connect() as con:
+        _load(con, "kept", families)
+        con.register("told", now.rows)
+        con.register("ledger", now.ledger)
+        con.register("before", before)
+        con.execute("CREATE TABLE given AS FROM told LIMIT 0")
+        for organisation in sorted({organisation for organisation, _ in families}):
+            file = folder / _folder_name(organisation) / "own.parquet"
+            if file.is_file():
+                names = ", ".join(set(now.rows.column_names) & set(pyarrow.parquet.read_schema(file).names))
+                query = f"INSERT INTO given BY NAME SELECT $2 AS organisation_code, {names} FROM read_parquet($1)"
+                con.execute(query, [str(file), organisation])
+        stays, goes = (f"WHERE ({own.FAMILY}) {which} (FROM kept)" for which in ("NOT IN", "IN"))
+        order = f"ORDER BY organisation_code, {KEYS}"
+        rows = _table(con, f"FROM told {stays} UNION ALL FROM given {goes} {order}")
+        ledger = _table(con, f"FROM ledger {stays} UNION ALL FROM before {goes} {order}")
+        kept = con.execute(f"SELECT organisation_code, {KEYS} FROM given {goes}").fetchall()
+    held = [(organisation, key) for organisation, key in now.held if (organisation, key.family) not in families]
+    held += [(organisation, Key(*key)) for organisation, *key in kept]
+    return Own(rows.cast(now.rows.schema), ledger.cast(now.ledger.schema), sorted(held))
+
+
+def _load(con: duckdb.DuckDBPyConnection, name: str, families: frozenset[Family]) -> None:
+    """Make a table of families of organisations."""
+    columns = own.FAMILY.split(", ")
+    rows = [dict(zip(columns, (organisation, *family), strict=True)) for organisation, family in sorted(families)]
+    load_rows(con, name, dict.fromkeys(columns, "VARCHAR"), rows)
 
 
 def _figures(rules: Rules, data_through: dt.date) -> str:
@@ -183,6 +222,11 @@ def write(
 def _table(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> pa.Table:
     table: pa.Table = con.sql(query, params=list(parameters)).to_arrow_table()
     return table
+
+
+def whose(output: str) -> str:
+    """The organisation of an output participants/<folder>."""
+    return unquote(output.removeprefix("participants/"))
 
 
 def _folder_name(code: str) -> str:

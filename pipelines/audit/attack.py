@@ -62,6 +62,11 @@ class Target:
     nobody: bool = False  # there cannot be anybody in it
     epochs: tuple[int, int] = (-1, -1)  # newcomers: after which, until which
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether one of the two is known to be wide enough already."""
+        return max(self.criterion.of_n(self.n), self.criterion.of_mean(self.mean)) >= ENOUGH
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -134,20 +139,20 @@ class Attack:
             self._watch(found)
 
     def widen(self) -> None:
-        """Push all newcomers at once: four programs show that most of them may be anything."""
+        """Push all newcomers at once: a few programs show of most that there may be none, or any."""
         import numpy as np
 
-        came = [i for i, target in enumerate(self.targets) if target.criterion.kind == "newcomers"]
-        if not came:
-            return
         measure = self.system.family.measure
-        n, weight, total = (np.asarray(matrix[came].sum(axis=0)).ravel() for matrix in self._matrices)
-        for values in (total - (measure.low + measure.high) / 2 * weight, n):
+        for is_mean, sign in ((False, -1), (True, 1), (True, -1), (False, 1)):
+            came = [i for i, target in enumerate(self.targets) if target.criterion.either and not target.is_wide]
+            if not came:
+                return
+            n, weight, total = (np.asarray(matrix[came].sum(axis=0)).ravel() for matrix in self._matrices)
+            values = total - (measure.low + measure.high) / 2 * weight if is_mean else n
             columns = np.flatnonzero(values)
-            for sign in (1, -1):
-                answer = self.solver.most(Form(columns, values[columns]), sign)
-                if answer is not None:
-                    self._watch(answer[1])
+            answer = self.solver.most(Form(columns, values[columns]), sign)
+            if answer is not None:
+                self._watch(answer[1])
 
     def _watch(self, found: "Doubles") -> None:
         import numpy as np

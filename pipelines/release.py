@@ -207,16 +207,18 @@ def _make(
     remedy, seconds["audit"] = _Remedy(), 0.0
     while True:
         outputs = _write_outputs(build, id, disclosed, aside)
-        attacked = time.perf_counter()
-        said = _attack(build, aside)
-        seconds["audit"] += time.perf_counter() - attacked
+        with ThreadPoolExecutor(1) as pool:  # one core writes programs, the other one compares with the release before
+            attack = pool.submit(_attack, build, aside)
+            laid = _describe(build, id, disclosed, gate, outputs, files, aside)
+            waited = time.perf_counter()
+            said = attack.result()
+            seconds["audit"] += time.perf_counter() - waited
         if (more := _remedy(said, remedy)) == remedy:
             break
         remedy, disclosed = more, _as_remedied(build, more)
         id = _id(build, disclosed)
+        gate = _gate(build, id)
         _clear_outputs(aside)
-    gate = _gate(build, id)
-    laid = _describe(build, id, disclosed, gate, outputs, files, aside)
     _complete(build, laid, restricted, aside)
     if remedy != _Remedy() or said.known:
         _note(aside, remedy, said.known)

@@ -202,7 +202,7 @@ def erase(
 
     if renamed is not None or gone:
         if file or by or (renamed is not None and gone):
-            raise MeetlatError("Give --renamed NEW or --gone alone, with the name of the source and nothing else.")
+            raise typer.BadParameter("Give --renamed NEW or --gone with the source and nothing else.")
         print(refreshing.resettle(settings.load(), source, renamed))
         return
     given = None if file is None or str(file) == "-" else file

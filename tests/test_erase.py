@@ -318,6 +318,8 @@ def test_a_renamed_source_keeps_them_out(small: Small) -> None:
 
     unknown = small.place.meetlat("erase", MESSAGES, "--renamed", "elsewhere")
     assert unknown.returncode == 1 and "no source elsewhere" in unknown.stderr
+    both = small.place.meetlat("erase", MESSAGES, "--renamed", "renamed", "--gone")
+    assert both.returncode == 2 and "--renamed NEW or --gone" in both.stderr
     there = small.place.meetlat("erase", PANEL, "--renamed", "renamed")
     assert there.returncode == 1 and "still there" in there.stderr
     said = small.place.meetlat("erase", MESSAGES, "--renamed", "renamed")

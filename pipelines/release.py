@@ -311,12 +311,11 @@ class _Remedy:
 
 @dataclass(frozen=True)
 class _Said:
-    """What the audit says: all that must not leave the house so, and what of it is only news beside earlier figures;
-    and what the releases before gave away already."""
+    """What the audit says: what must not leave the house so, and what earlier releases gave away already."""
 
-    findings: "Sequence[Finding]" = ()
-    news: "Sequence[Finding]" = ()
-    known: "Sequence[Finding]" = ()
+    findings: "Sequence[Finding]"
+    known: "Sequence[Finding]"
+    has_before: bool  # whether the release before was published under the same rules
 
 
 def _attack(build: Build, folder: Path) -> _Said:
@@ -329,7 +328,7 @@ def _attack(build: Build, folder: Path) -> _Said:
     made_by = digest([plan.code("audit"), plan.versions(plan.RELEASE_LIBRARIES)])
     report = audit.audit(folder, earlier, threads, () if build.full else _passed(file, made_by))
     history.write_aside(file, json.dumps({"made_by": made_by, "passed": sorted(report.passed)}, indent=1), 0o600)
-    before = history.latest(build.settings).resolve() in [release.resolve() for release in earlier]
+    has_before = history.latest(build.settings).resolve() in [release.resolve() for release in earlier]
     own = [f for f in report.findings if f.output != PUBLIC]  # rest on no other release
     public = [f for f in report.findings if f.output == PUBLIC]
     alone, news = public, []
@@ -338,16 +337,13 @@ def _attack(build: Build, folder: Path) -> _Said:
         alone = [f for f in again.findings if f.output == PUBLIC]
         news = [f for f in audit.news(public, earlier, threads) if f not in alone]
     findings = [*own, *alone, *news]
-    known = [f for f in public if f not in findings]
-    return _Said(findings, [f for f in findings if before and (f in news or f.is_of_newcomers)], known)
+    return _Said(findings, [f for f in public if f not in findings], has_before)
 
 
 def _remedy(said: _Said, tried: _Remedy) -> _Remedy:
-    """What is tried next: better the earlier figures than news, better none than what gives a hidden one away."""
-    found = {f.place for f in said.findings if f.place is not None}
-    news = {f.place for f in said.news if f.place is not None}
-    others = {f.place for f in said.findings if f.place is not None and f not in said.news}
-    kept = news - others - tried.kept - tried.withheld
+    """What is tried next: better the figures of the release before than a leak, better none than one all the same."""
+    found = frozenset(f.place for f in said.findings if f.place is not None)
+    kept = found - tried.kept - tried.withheld if said.has_before else frozenset()
     withheld = tried.withheld | (found - kept)
     return _Remedy(withheld, (tried.kept | kept) - withheld)
 

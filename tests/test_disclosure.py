@@ -568,60 +568,96 @@ def test_a_participant_gets_its_own_and_nobody_elses(every_built: Place) -> None
     assert found[0] > 0 and found[1] >= 10 and found[2] == 0
 
 
-def test_who_would_learn_too_much_of_newcomers_keeps_the_earlier_figures(tmp_path: Path) -> None:
-    """Nine new customers of a shop give a 0 where all others gave a 10. Its second quarter stands, as nine are too few;
-    the year would move, and less the other quarters tell of the nine. Nobody else's figures stand for that."""
-    shops = [Organisation(f"shop{i}", "shops") for i in range(8)]
-    rng = random.Random(20241111)
+SHOPS = [Organisation(f"shop{i}", "shops") for i in range(8)]
+Grades = dict[tuple[str, int], list[int]]  # by shop and quarter
 
-    def rows(grades: dict[tuple[str, int], list[int]], part: str) -> list[dict[str, str]]:
+
+class Shopping:
+    """A survey of shops, night after night; what everybody gets of it."""
+
+    def __init__(self, root: Path, grades: Grades) -> None:
+        self.place = Place(root)
+        self.nights = 0
+        named = ("response", "organisation", "day")
+        first = self._rows(grades)
+        write_raw(self.place.raw, [Design("shopping", SHOPS, first, {"recommendation": "recommendation"}, named=named)])
+        self.place.state.mkdir()
+        self.place.refresh_here()
+
+    def _rows(self, grades: Grades) -> list[dict[str, str]]:
+        self.nights += 1
         people = [(shop, quarter, grade) for (shop, quarter), given in grades.items() for grade in given]
         return [
-            {"response": f"{part}{i}", "organisation": shop, "day": f"2024-{3 * q:02}-11", "recommendation": str(grade)}
+            {"response": f"{self.nights}-{i}", "organisation": shop, "day": f"2024-{3 * q:02}-11"}
+            | {"recommendation": str(grade)}
             for i, (shop, q, grade) in enumerate(people)
         ]
 
-    def own(shop: str) -> list[dict[str, Any]]:
-        return pq.read_table(place.current / "participants" / shop / "own.parquet").to_pylist()
+    def night(self, grades: Grades) -> None:
+        rows = self._rows(grades)
+        write_csv(self.place.raw / "shopping" / f"part{self.nights}.csv", rows[0], (row.values() for row in rows))
+        self.place.refresh_here()
 
-    def figures(shop: str) -> list[tuple[Any, ...]]:
-        return [tuple(r[name] for name in ("period_code", "value", "n_answers", "as_of_release")) for r in own(shop)]
+    def shown(self, file: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        rows = pq.read_table(self.place.current / file).to_pylist()
+        return {Key.of(r): tuple(r[c] for c in ("value", "n_answers", "as_of", "as_of_release")) for r in rows}
 
-    def kept() -> list[list[str]]:
-        told = json.loads((place.current / "publication.json").read_text()).get("disclosure", {})
+    def public(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        return self.shown("public/parquet/measure_score.parquet")
+
+    def own(self, shop: str) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        return self.shown(f"participants/{shop}/own.parquet")
+
+    def kept(self) -> list[str]:
+        """Where the figures of the release before stand."""
+        told = json.loads((self.place.current / "publication.json").read_text()).get("disclosure", {})
         assert not told.get("withheld")
-        return [list(each) for each in told.get("kept", [])]
+        assert all(family == ["shopping", "customer", "recommendation"] for _, *family in told.get("kept", []))
+        return [output for output, *_ in told.get("kept", [])]
 
-    others = {(shop.code, q): rng.choices(range(11), k=40) for shop in shops[1:] for q in range(1, 5)}
-    first = rows({("shop0", q): [10] * 10 for q in range(1, 5)} | others, "first")
-    named = ("response", "organisation", "day")
-    survey = Design("shopping", shops, first, {"recommendation": "recommendation"}, named=named)
-    place = Place(tmp_path)
-    write_raw(place.raw, [survey])
-    place.state.mkdir()
-    place.refresh_here()
-    before, public = {shop.code: figures(shop.code) for shop in shops}, place.mart("measure_score")
-    assert before["shop0"] and not kept()
 
-    night = {("shop0", 2): [0] * 9} | {(shop.code, 3): [10] * 12 for shop in shops}
-    write_csv(place.raw / "shopping" / "part2.csv", first[0], (row.values() for row in rows(night, "night")))
-    place.refresh_here()
-    assert kept() == [["participants/shop0", "shopping", "customer", "recommendation"]]
-    assert figures("shop0") == before["shop0"]
-    for shop in shops[1:]:
-        moved = {period for period, *_ in set(figures(shop.code)) - set(before[shop.code])}
-        assert {"2024", "2024-Q3"} < moved
-    of_public = f"read_parquet('{place.current}/public/parquet/measure_score.parquet')"
-    assert place.query(f"SELECT count(*) FROM {of_public} WHERE as_of_release = '{place.release_id()}'") > [(4,)]
-    assert place.mart("measure_score") != public, "inside the house nothing stands"
-    assert not audit.audit(place.current).failed
-    said = place.meetlat("diff", "--json")
-    assert said.returncode in (0, 1)
+def periods_that_moved(before: dict[Any, Any], now: dict[Any, Any]) -> set[str]:
+    return {key.period_code for key in now if now[key] != before[key]}
 
-    # one more customer in that quarter, and it may be told
-    write_csv(place.raw / "shopping" / "part3.csv", first[0], (r.values() for r in rows({("shop0", 2): [9]}, "more")))
-    place.refresh_here()
-    assert not kept() and "2024-Q2" in {period for period, *_ in set(figures("shop0")) - set(before["shop0"])}
+
+def test_one_participant_would_learn_too_much_and_nobody_elses_figures_stand_for_that(tmp_path: Path) -> None:
+    """Nine new customers of a shop give a 0 where all others gave a 10. Its second quarter stands, as nine are too few;
+    but the year would move, and less the other quarters tell of the nine."""
+    rng = random.Random(20241111)
+    first = {("shop0", q): [10] * 10 for q in range(1, 5)}
+    first |= {(shop.code, q): rng.choices(range(11), k=40) for shop in SHOPS[1:] for q in range(1, 5)}
+    shopping = Shopping(tmp_path, first)
+    before, public = {shop.code: shopping.own(shop.code) for shop in SHOPS}, shopping.public()
+    inside = shopping.place.mart("measure_score")
+    assert before["shop0"] and not shopping.kept()
+
+    shopping.night({("shop0", 2): [0] * 9} | {(shop.code, 3): [10] * 12 for shop in SHOPS})
+    assert shopping.kept() == ["participants/shop0"]
+    assert shopping.own("shop0") == before["shop0"]
+    for shop in SHOPS[1:]:
+        assert {"2024", "2024-Q3"} < periods_that_moved(before[shop.code], shopping.own(shop.code))
+    assert {"2024", "2024-Q3"} < periods_that_moved(public, shopping.public())
+    assert shopping.place.mart("measure_score") != inside, "inside the house nothing stands"
+    assert not audit.audit(shopping.place.current).failed
+    id = shopping.place.release_id()
+    shopping.place.refresh_here()
+    assert shopping.place.release_id() == id and shopping.kept() == ["participants/shop0"], "nothing new, nothing done"
+
+    shopping.night({("shop0", 2): [9]})  # ten may be told of
+    assert not shopping.kept() and "2024-Q2" in periods_that_moved(before["shop0"], shopping.own("shop0"))
+
+
+def test_everybody_would_learn_too_much_and_nobodys_own_figures_stand_for_that(tmp_path: Path) -> None:
+    """The same of the whole sector, where a shop has two customers a quarter."""
+    shopping = Shopping(tmp_path, {(shop.code, q): [10] * 2 for shop in SHOPS[:6] for q in range(1, 5)})
+    before = shopping.public()
+    assert before and not shopping.kept()
+    came = {(shop.code, 2): [0] for shop in SHOPS[:6]} | {("shop0", 2): [0] * 4}
+    shopping.night(came | {(shop.code, 3): [10] * 2 for shop in SHOPS[:6]})
+    assert shopping.kept() == ["public"] and shopping.public() == before
+    assert not audit.audit(shopping.place.current).failed
+    shopping.night({("shop1", 2): [9]})
+    assert not shopping.kept() and "2024-Q2" in periods_that_moved(before, shopping.public())
 
 
 def test_the_audit_is_a_command(every_built: Place) -> None:

@@ -2,7 +2,8 @@
 
 After each cell that may not be shown is hidden, the linear program of its family tells how closely it can still
 be known. While that is too close, one more cell is hidden, of those that the bound rests on: the smallest that is
-large enough to matter. At the end each of these is shown again if all stays safe without it.
+large enough to matter. Then each of these is shown again if all stays safe without it. In the end the same is asked
+once more for organisations, which know their own part of every cell.
 """
 
 import os

@@ -346,7 +346,7 @@ def test_a_source_that_is_gone_for_good(small: Small) -> None:
     nobody = small.place.meetlat("erase", PANEL, "--gone")
     assert nobody.returncode == 1 and "names nobody" in nobody.stderr
     both = small.place.meetlat("erase", MESSAGES, "--gone", "--renamed", PANEL)
-    assert both.returncode == 1 and "alone" in both.stderr
+    assert both.returncode == 2 and "nothing else" in both.stderr
 
     (small.raw / MESSAGES).rename(small.place.root / "away")
     small.place.meetlat("accept", MESSAGES)

@@ -100,7 +100,7 @@ def _refresh(place: Path) -> Callable[[], int]:
         import duckdb
 
         outcome = refresh.run(settings.load(), lambda _: None)
-        print(outcome.seconds, file=sys.stderr)
+        print(", ".join(f"{stage} {took:.1f}" for stage, took in outcome.seconds.items()), file=sys.stderr)
         file = place / "warehouse" / "current" / "parquet" / "meta.release.parquet"
         return int(duckdb.execute("SELECT answers FROM read_parquet($1)", [str(file)]).fetchall()[0][0])
 

@@ -75,7 +75,6 @@ def test_an_asset_materialised_alone_makes_its_parts_and_publishes_nothing(place
     assert not (place.warehouse / "current").is_symlink()
 
 
-def test_telemetry_is_off(place: Place) -> None:
-    place.meetlat("refresh")
-    text = (place.state / "dagster" / "dagster.yaml").read_text()
+def test_telemetry_is_off(built: Place) -> None:
+    text = (built.state / "dagster" / "dagster.yaml").read_text()
     assert "telemetry:\n  enabled: false" in text

@@ -41,8 +41,8 @@
 -- @column obs_status                VARCHAR | u: low reliability, fewer than ten effective organisations or thirty respondents; m: no valid answer; NULL: neither.
 -- @column conf_status               VARCHAR | F: free; in benchmark.duckdb of few employees: C confidential, D hidden because another could be reckoned from it.
 -- @column suppression_reason        VARCHAR | respondents or secondary, where conf_status is C or D; NULL: not hidden.
--- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample. NULL with a single respondent.
--- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents less organisations.
+-- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample; one who answered about several of them counts once for each. NULL where no organisation has two respondents.
+-- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents, once for each organisation that they answered about, less organisations.
 -- @column ci_low_participants       DOUBLE  | Lower end of the 95 % interval for these very organisations: t, or for a share logit or Wilson.
 -- @column ci_high_participants      DOUBLE  | Upper end of the 95 % interval for these very organisations, made like the lower.
 -- @column value_organisations_equal DOUBLE  | The estimate with every organisation counting once: mean of the organisations' own values. NULL where the sampling unit is the respondent.

@@ -1,15 +1,16 @@
 """The estimates against R: a case with known answers goes through the whole pipeline as a user's own source.
 
-Five sources hold the same grades, each as a monitor of its own, so that one refresh answers every
+Six sources hold the same grades, each as a monitor of its own, so that one refresh answers every
 question: with weights, without, with respondents as the sampling unit, with every respondent twice,
-and with every weight three times as large. What the keys of the expected values are is told in
-`tests/cases/README.md`.
+with every weight three times as large, and with nearly all weight in one organisation. What the keys
+of the expected values are is told in `tests/cases/README.md`.
 """
 
 import csv
 import json
 import math
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -109,18 +110,24 @@ def heavier(rows: Rows) -> Rows:
     return [row | {"weight": f"{3 * float(row['weight']):.3f}"} for row in rows]
 
 
+def lopsided(rows: Rows) -> Rows:
+    """As uneven as a contract allows: weights lie between 0.000001 and 99.999."""
+    return [row | {"weight": "99.999" if row["org_id"] == "O01" else "0.000001"} for row in rows]
+
+
 @pytest.fixture(scope="session")
 def place(once: Once) -> Place:
-    """The release of the five sources. Only to look at."""
+    """The release of the six sources. Only to look at."""
 
     def make(folder: Path) -> None:
         raw, rows = folder / "raw", case_rows()
-        write_reference(raw, ("weighted", "unweighted", "respondents", "twice", "heavier"))
+        write_reference(raw, ("weighted", "unweighted", "respondents", "twice", "heavier", "lopsided"))
         write_source(raw, "weighted", rows)
         write_source(raw, "unweighted", rows, weighted=False)
         write_source(raw, "respondents", rows, unit="respondent")
         write_source(raw, "twice", twice(rows))
         write_source(raw, "heavier", heavier(rows))
+        write_source(raw, "lopsided", lopsided(rows))
         Place(folder).refresh_here()
 
     return Place(once("case1", make))
@@ -166,6 +173,21 @@ def test_all_with_weights(place: Place) -> None:
     assert row["n_organisations"] == 14
     assert row["sum_w"] == near(EXPECTED["kish"]["sum_w"])
     assert row["sum_wy"] / row["sum_w"] == near(row["value"])
+
+
+def test_nearly_all_weight_in_one_organisation(place: Place) -> None:
+    """The degrees of freedom of Bell and McCaffrey, by hand in fractions: the q of one drowns those of the others."""
+    held: dict[str, Fraction] = {}
+    for row in lopsided(case_rows()):
+        if row["grade"]:
+            held[row["org_id"]] = held.get(row["org_id"], Fraction(0)) + Fraction(row["weight"])
+    shares = [w / sum(held.values()) for w in held.values()]
+    assert max(shares) > 1 - Fraction(1, 10**6)
+    q = [h * h / (1 - h) for h in shares]
+    df = 1 / (sum(h * h for h in shares) + sum(q) ** 2 - sum(each * each for each in q))
+    found = ratings(place, "lopsided")["all", "all"]
+    assert found["df_cr2"] == near(float(df))
+    assert found["ci_method"] == "t_cr2" and found["ci_low"] < found["value"] < found["ci_high"]
 
 
 def test_all_without_weights(place: Place) -> None:
@@ -274,5 +296,5 @@ def test_sources_that_hold_the_same_bytes_have_a_receipt_each(place: Place) -> N
         "benchmark.duckdb",
     )
     n, valid = EXPECTED["n_rows"], EXPECTED["n_valid"]
-    times = {"heavier": 1, "respondents": 1, "twice": 2, "unweighted": 1, "weighted": 1}
+    times = {"heavier": 1, "lopsided": 1, "respondents": 1, "twice": 2, "unweighted": 1, "weighted": 1}
     assert receipts == [(name, k * n, k * n, k * valid, k * (n - valid)) for name, k in times.items()]

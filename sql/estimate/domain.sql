@@ -68,7 +68,7 @@
 -- @column sampling_unit             VARCHAR | What was sampled: organisation or respondent; the unit of se.
 -- @column provenance                VARCHAR | survey, or synthetic: describes the sample generator and nobody else.
 -- @check  within_interval: value IS NULL OR ci_low IS NULL OR (ci_low <= value AND value <= ci_high) | the estimate lies in its interval
--- @check  finite: isfinite(coalesce(value, 0)) AND isfinite(coalesce(se, 0)) AND isfinite(coalesce(ci_low, 0)) AND isfinite(coalesce(ci_high, 0)) | no estimate is infinite or not a number
+-- @check  finite: isfinite(coalesce(value, 0)) AND isfinite(coalesce(se, 0)) AND isfinite(coalesce(ci_low, 0)) AND isfinite(coalesce(ci_high, 0)) AND isfinite(coalesce(df_cr2, 0)) | no estimate is infinite or not a number
 -- @check  respondents: n_respondents <= n_answers AND (n_answers = 0) = (n_respondents = 0) | there are not more respondents than answers
 
 WITH frame AS (
@@ -102,7 +102,7 @@ scaled AS (
     SELECT
         domain, w, t, c, d, mean_r, whole, most_r - least_r + 1e-9 * (1 + abs(most_r) + abs(least_r)) AS most_z,
         4 * (tt::DOUBLE + ((abs(c) + 1) * (abs(c) + 1) * ww)::DOUBLE) / w::DOUBLE / w::DOUBLE AS most_s,
-        least(largest_w::DOUBLE / w::DOUBLE, 1 - pow(2, -53)) AS largest_h,
+        least(largest_w::DOUBLE / w::DOUBLE, 0.5) AS largest_h,
         largest_h * largest_h / (1 - largest_h) AS most_q
     FROM total
     WHERE w > 0
@@ -141,9 +141,12 @@ stratum AS (
     SELECT
         domain, stratum_code, any_value(n_stratum) AS m, any_value(sampled_share) AS f,
         exact_sum(z, most_z) AS sum_z, exact_sum(z * z, most_z * most_z) AS sum_zz,
-        -- CR2: squares over 1 - h_i; and for its degrees of freedom sum q_i and sum q_i^2
+        -- CR2: squares over 1 - h_i; and for its degrees of freedom sum q_i and sum q_i^2. Where one organisation has
+        -- most of the weight its q_i stands apart: beside its square the others would drown
         exact_sum(z * z / left_over, most_z * most_z) AS sum_zz_cr2,
-        exact_sum(q, most_q) AS sum_q, exact_sum(q * q, most_q * most_q) AS sum_qq,
+        coalesce(max(q) FILTER (h > 0.5), 0) AS most_of_all,
+        exact_sum(CASE WHEN h <= 0.5 THEN q END, most_q) AS sum_q,
+        exact_sum(CASE WHEN h <= 0.5 THEN q * q END, most_q * most_q) AS sum_qq,
         exact_sum(off * off, most_z * most_z) AS sum_off,
         -- participants: an organisation of one respondent is centred at 0, the mean of all z_k
         exact_sum(CASE WHEN n > 1 THEN n / (n - 1.0) * greatest(s - z * z / n, 0) ELSE s END, most_s) AS v_participants
@@ -161,7 +164,8 @@ spread AS (
         sum(v_participants ORDER BY stratum_code) AS v_participants,
         sum(sum_off ORDER BY stratum_code) AS sum_off,
         -- of use where there is one stratum only
-        max((1 - f) * sum_zz_cr2) AS v_cr2, max(sum_q) AS sum_q, max(sum_qq) AS sum_qq
+        max((1 - f) * sum_zz_cr2) AS v_cr2, max(most_of_all) AS most_of_all,
+        max(sum_q) AS sum_q, max(sum_qq) AS sum_qq
     FROM stratum
     GROUP BY domain
 ),
@@ -172,7 +176,10 @@ joined AS (
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_max ELSE measure.scale_min END AS scale_worst,
         CASE measure.direction WHEN 'lower_is_better' THEN measure.scale_min ELSE measure.scale_max END AS scale_best,
         whole.n_respondents AS g, whole.n_within AS g_within,
-        1 / (total.organisation_ww::DOUBLE / total.w::DOUBLE / total.w::DOUBLE + sum_q * sum_q - sum_qq) AS df_cr2,
+        1 / (
+            total.organisation_ww::DOUBLE / total.w::DOUBLE / total.w::DOUBLE + 2 * most_of_all * sum_q
+            + sum_q * sum_q - sum_qq
+        ) AS df_cr2,
         CASE measure.statistic WHEN 'mean' THEN pow(10, measure.decimals) ELSE 1 END AS step,
         CASE WHEN total.w > 0 THEN total.t::DOUBLE / total.w::DOUBLE END AS r,
         frame.sampling_unit = 'organisation' AS by_organisation

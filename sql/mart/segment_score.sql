@@ -98,8 +98,10 @@ stratum AS (
         sum(w * w ORDER BY organisation_code) AS sum_ww,
         sum(z * z / (1 - h) ORDER BY organisation_code) FILTER (h < 1) AS sum_zz_cr2,
         sum(h * h ORDER BY organisation_code) AS sum_hh,
-        sum(h * h / (1 - h) ORDER BY organisation_code) FILTER (h < 1) AS sum_q,
-        sum((h * h / (1 - h)) ** 2 ORDER BY organisation_code) FILTER (h < 1) AS sum_qq
+        -- q_i of one that has most of the weight stands apart: beside its square the others would drown
+        coalesce(max(h * h / (1 - h)) FILTER (h > 0.5 AND h < 1), 0) AS most_of_all,
+        coalesce(sum(h * h / (1 - h) ORDER BY organisation_code) FILTER (h <= 0.5), 0) AS sum_q,
+        coalesce(sum((h * h / (1 - h)) ** 2 ORDER BY organisation_code) FILTER (h <= 0.5), 0) AS sum_qq
     FROM part
     GROUP BY ALL
 ),
@@ -112,7 +114,7 @@ spread AS (
         ) AS v_organisations,
         sum(sum_ww ORDER BY stratum_code) AS sum_ww,
         max((1 - f) * sum_zz_cr2) AS v_cr2,
-        max(1 / (sum_hh + sum_q * sum_q - sum_qq)) AS df_cr2
+        max(1 / (sum_hh + 2 * most_of_all * sum_q + sum_q * sum_q - sum_qq)) AS df_cr2
     FROM stratum
     GROUP BY domain
 ),

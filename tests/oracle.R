@@ -103,6 +103,15 @@ as_theirs <- function(here, q, p, se, df, ours) {
   all(theirs == unlist(ours) | excused)
 }
 
+# what respondents of several organisations have in common where only respondents are a sample: the organisations are
+# strata, each centred at its own mean, and a respondent is one cluster in all of them
+in_common <- function(d, z) {
+  z <- tapply(z, list(d$respondent, d$organisation), sum)
+  n <- colSums(!is.na(z))
+  z <- sweep(sweep(z, 2, ifelse(n > 1, colMeans(z, na.rm = TRUE), 0)), 2, sqrt(n / pmax(n - 1, 1)), "*")
+  sum(rowSums(z, na.rm = TRUE)^2) - sum(z^2, na.rm = TRUE)
+}
+
 domain <- function(a, sampled, within, respondents, pairs, to_population, unit, strata, measure) {
   inside <- a$inside; d <- a$data[inside, ]
   w <- d$weight; W <- sum(w)
@@ -136,9 +145,11 @@ domain <- function(a, sampled, within, respondents, pairs, to_population, unit, 
       row$df_cr2 <- c2[2]
       uneven <- 3 * row$n_organisations_effective < 2 * m
     }
-    if (n_pairs > m) {
-      row$se_participants <- est(within[inside, ])[2]
-      row$df_participants <- degf(within[inside, ])
+    if (n_respondents > m) {
+      V <- est(within[inside, ])[2]^2
+      both <- if (n_pairs > n_respondents) in_common(d, w * (d$y - e[1]) / W) else 0
+      row$se_participants <- sqrt(if (V > 0 && V + both > 0) V + both else V)
+      row$df_participants <- n_respondents - m
     }
     means <- data.frame(y = tapply(w * d$y, d$organisation, sum) / Wi)
     equal <- if (m > 1) est(svydesign(ids = ~1, weights = rep(1, m), data = means)) else c(means$y, NA)

@@ -41,8 +41,8 @@
 -- @column obs_status                VARCHAR | u: low reliability, fewer than ten effective organisations or thirty respondents; m: no valid answer; NULL: neither.
 -- @column conf_status               VARCHAR | F: free; in benchmark.duckdb of few employees: C confidential, D hidden because another could be reckoned from it.
 -- @column suppression_reason        VARCHAR | respondents or secondary, where conf_status is C or D; NULL: not hidden.
--- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample; one who answered about several of them counts once for each. NULL where no organisation has two respondents.
--- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents, once for each organisation that they answered about, less organisations.
+-- @column se_participants           DOUBLE  | Standard error for these very organisations, only their respondents being a sample; one who answered about several of them is one cluster. NULL unless there are more respondents than organisations.
+-- @column df_participants           BIGINT  | Degrees of freedom of se_participants: respondents less organisations.
 -- @column ci_low_participants       DOUBLE  | Lower end of the 95 % interval for these very organisations: t, or for a share logit or Wilson.
 -- @column ci_high_participants      DOUBLE  | Upper end of the 95 % interval for these very organisations, made like the lower.
 -- @column value_organisations_equal DOUBLE  | The estimate with every organisation counting once: mean of the organisations' own values. NULL where the sampling unit is the respondent.
@@ -232,12 +232,14 @@ estimated AS (
         END AS se_cr2,
         CASE WHEN by_organisation AND strata IS NULL AND n_organisations > 1 THEN df_cr2 END AS df_of_cr2,
         CASE
-            WHEN by_organisation AND n_respondents + n_elsewhere > n_organisations THEN sqrt(v_participants) / step
+            WHEN by_organisation AND n_respondents > n_organisations
+            THEN sqrt(v_participants + CASE
+                WHEN v_participants > 0 AND v_participants + cross_participants > 0 THEN cross_participants ELSE 0
+            END) / step
             WHEN NOT by_organisation AND n_respondents > 1 THEN sqrt(v_respondents) / step
         END AS se_participants,
         CASE
-            WHEN by_organisation AND n_respondents + n_elsewhere > n_organisations
-            THEN n_respondents + n_elsewhere - n_organisations
+            WHEN by_organisation AND n_respondents > n_organisations THEN n_respondents - n_organisations
             WHEN NOT by_organisation AND n_respondents > 1 THEN n_respondents - 1
         END AS df_participants,
         CASE WHEN by_organisation THEN mean_r / step END AS value_equal,

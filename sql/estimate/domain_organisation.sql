@@ -1,11 +1,11 @@
--- What each organisation contributes to each domain that is computed: every period, every level of the sector tree,
--- every channel and all channels together. Units as in estimate.organisation_moment.
+-- What each organisation contributes to each domain that is computed, from estimate.organisation_sum and what
+-- respondents with several answers change there. Units as in estimate.organisation_moment.
 --
 -- @working
 -- @grain  domain, organisation_code
 -- @column domain            INTEGER | Number of the domain in estimate.domain_key; those that are the same as another are left out.
 -- @column organisation_code VARCHAR | Organisation rated; NULL where the survey has none.
--- @column organisation      INTEGER | Its number in this table, in the order of the codes.
+-- @column organisation      INTEGER | Its number in estimate.organisation_sum, in the order of the codes.
 -- @column n_answers         BIGINT  | Answers with a value.
 -- @column n_respondents     BIGINT  | Different respondents among them.
 -- @column sum_w_promoters   BIGINT  | Sum of the weights of the promoters, in millionths.
@@ -17,112 +17,12 @@
 -- @column sum_wt            DECIMAL(38,0) | Sum of W_k T_k over respondents, T_k being a respondent's sum of weight times score.
 -- @column sum_tt            DECIMAL(38,0) | Sum of T_k^2 over respondents.
 
-WITH organisation AS MATERIALIZED (
-    -- as numbers, because what follows multiplies; below zero where it was in several sectors
-    SELECT
-        organisation_code, coalesce(organisation_code, '') AS code,
-        row_number() OVER (ORDER BY organisation_code)
-        * CASE WHEN min(sector_code) = max(sector_code) THEN 1 ELSE -1 END AS organisation
-    FROM estimate.organisation_moment
-    GROUP BY organisation_code
-),
-kind AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS kind
-    FROM (
-        SELECT DISTINCT
-            monitor_code, audience_code, coalesce(wave_code, '') AS wave_code, time_cell_code, sector_code, channel_code,
-            measure_code
-        FROM estimate.organisation_moment
-    )
-),
-in_time AS (
-    SELECT kind.*, place.period_code
-    FROM kind
-    JOIN estimate.time_cell_period AS place USING (monitor_code, audience_code, wave_code, time_cell_code)
-    SEMI JOIN estimate.period_twin AS twin
-        ON twin.monitor_code = kind.monitor_code AND twin.audience_code = kind.audience_code
-        AND twin.same_as_code = place.period_code
-),
--- a period, channel and measure in a sector, without the sectors below it
-series AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS series
-    FROM (
-        SELECT DISTINCT
-            monitor_code, period_code, audience_code, sector_code, unnest([channel_code, 'all']) AS channel_code, measure_code
-        FROM in_time
-    )
-),
-over_time AS MATERIALIZED (
-    SELECT kind, series
-    FROM in_time
-    JOIN series USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
-),
-over_channels AS MATERIALIZED (
-    SELECT one.series, every.series AS every_series
-    FROM series AS one
-    JOIN series AS every USING (monitor_code, period_code, audience_code, sector_code, measure_code)
-    WHERE one.channel_code <> 'all' AND every.channel_code = 'all'
-),
-up_the_tree AS MATERIALIZED (
-    SELECT series, key.domain
-    FROM (
-        SELECT series.* REPLACE (bridge.ancestor_code AS sector_code)
-        FROM series
-        JOIN core.bridge_sector AS bridge USING (sector_code)
-    )
-    JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)
-),
--- summed in steps, each of few rows: over the time cells of a period, over channels, and up the sector tree
-moment AS (
-    SELECT
-        kind.kind, organisation.organisation, n_answers, sum_w_promoters::BIGINT AS promoters,
-        sum_w_detractors::BIGINT AS detractors, sum_w::BIGINT AS w, sum_wy::BIGINT AS t, sum_w2::HUGEINT AS w2,
-        sum_w2y::HUGEINT AS w2y, sum_w2yy::HUGEINT AS w2yy
-    FROM (SELECT * REPLACE (coalesce(wave_code, '') AS wave_code) FROM estimate.organisation_moment) AS m
-    JOIN kind USING (monitor_code, audience_code, wave_code, time_cell_code, sector_code, channel_code, measure_code)
-    JOIN organisation ON organisation.code = coalesce(m.organisation_code, '')
-    WHERE n_answers > 0
-),
-in_period AS (
-    SELECT
-        series, organisation, sum(n_answers)::BIGINT AS n_answers, sum(promoters)::BIGINT AS promoters,
-        sum(detractors)::BIGINT AS detractors, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, sum(w2)::HUGEINT AS w2,
-        sum(w2y)::HUGEINT AS w2y, sum(w2yy)::HUGEINT AS w2yy
-    FROM moment
-    JOIN over_time USING (kind)
-    GROUP BY series, organisation
-),
-in_channel AS (
-    FROM in_period
-    UNION ALL
-    SELECT
-        every_series, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
-        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::HUGEINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
-    FROM in_period
-    JOIN over_channels USING (series)
-    GROUP BY every_series, organisation
-),
-placed AS (SELECT domain, in_channel.* EXCLUDE (series) FROM in_channel JOIN up_the_tree USING (series)),
-summed AS (
-    FROM placed WHERE organisation > 0
-    UNION ALL
-    SELECT
-        domain, organisation, sum(n_answers)::BIGINT, sum(promoters)::BIGINT, sum(detractors)::BIGINT,
-        sum(w)::BIGINT, sum(t)::BIGINT, sum(w2)::HUGEINT, sum(w2y)::HUGEINT, sum(w2yy)::HUGEINT
-    FROM placed
-    WHERE organisation < 0
-    GROUP BY domain, organisation
-),
-again AS MATERIALIZED (
-    SELECT r.domain, organisation.organisation, n_surplus, own_ww, own_wt, own_tt
-    FROM estimate.repeat_organisation AS r
-    JOIN organisation ON organisation.code = coalesce(r.organisation_code, '')
-)
 SELECT
-    domain, organisation_code, abs(organisation) AS organisation, n_answers, n_answers - coalesce(n_surplus, 0) AS n_respondents,
-    promoters AS sum_w_promoters, detractors AS sum_w_detractors, w AS sum_w, t AS sum_wy, w2 AS sum_w2,
-    w2 + coalesce(own_ww, 0) AS sum_ww, w2y + coalesce(own_wt, 0) AS sum_wt,
-    w2yy + coalesce(own_tt, 0) AS sum_tt
-FROM summed
-LEFT JOIN again USING (domain, organisation)
-JOIN organisation USING (organisation)
+    part.domain, part.organisation_code, part.organisation, part.n_answers,
+    part.n_answers - coalesce(n_surplus, 0) AS n_respondents,
+    sum_w_promoters, sum_w_detractors, sum_w, sum_wy, sum_w2,
+    sum_w2 + coalesce(own_ww, 0) AS sum_ww, sum_w2y + coalesce(own_wt, 0) AS sum_wt,
+    sum_w2yy + coalesce(own_tt, 0) AS sum_tt
+FROM estimate.organisation_sum AS part
+LEFT JOIN estimate.repeat_organisation AS again
+    ON again.domain = part.domain AND coalesce(again.organisation_code, '') = coalesce(part.organisation_code, '')

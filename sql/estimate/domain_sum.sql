@@ -19,6 +19,7 @@
 -- @column person_ww       DECIMAL(38,0) | Sum of W_k^2 over respondents.
 -- @column person_wt       DECIMAL(38,0) | Sum of W_k T_k.
 -- @column person_tt       DECIMAL(38,0) | Sum of T_k^2.
+-- @column cross_participants DOUBLE | Sum over respondents of what they hold in two organisations, each less its mean: see estimate.repeat_organisation.
 -- @column largest_w       BIGINT  | W of the largest organisation.
 -- @column least_r         DOUBLE  | Lowest R_i = T_i / W_i of an organisation.
 -- @column most_r          DOUBLE  | Highest R_i.
@@ -36,7 +37,8 @@ WITH of_organisations AS (
     GROUP BY domain
 ),
 of_several AS (
-    SELECT domain, sum(n_elsewhere) AS n_elsewhere, sum(cross_ww) AS ww, sum(cross_wt) AS wt, sum(cross_tt) AS tt
+    SELECT domain, sum(n_elsewhere) AS n_elsewhere, sum(cross_ww) AS ww, sum(cross_wt) AS wt, sum(cross_tt) AS tt,
+        exact_sum(cross_participants, 1048576) AS participants
     FROM estimate.repeat_organisation
     GROUP BY domain
 )
@@ -48,6 +50,7 @@ SELECT
     coalesce(within_ww, 0) AS within_ww, coalesce(within_wt, 0) AS within_wt, coalesce(within_tt, 0) AS within_tt,
     coalesce(within_ww, 0) + coalesce(s.ww, 0) AS person_ww, coalesce(within_wt, 0) + coalesce(s.wt, 0) AS person_wt,
     coalesce(within_tt, 0) + coalesce(s.tt, 0) AS person_tt,
+    coalesce(s.participants, 0) AS cross_participants,
     largest_w, least_r, most_r, mean_r
 FROM estimate.domain_key AS key
 LEFT JOIN of_organisations AS o ON o.domain = key.same_as

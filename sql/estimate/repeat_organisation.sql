@@ -15,6 +15,7 @@
 -- @column cross_ww          DECIMAL(38,0) | Sum of W_k times what the respondent holds in other organisations.
 -- @column cross_wt          DECIMAL(38,0) | The same for W_k and T_k.
 -- @column cross_tt          DECIMAL(38,0) | The same for T_k.
+-- @column cross_participants DOUBLE | Sum over respondents of e_ki times their e_kj in other organisations j: what the variance of the target participants grows by, in squared steps. e_ki = sqrt(n_i / (n_i - 1)) * (z_ki - mean of z_ki), z_ki = (T_ki - R W_ki) / W, over the n_i respondents of organisation i in the domain; z_ki where n_i is 1.
 
 WITH organisation AS (
     -- organisations and respondents as numbers: what follows multiplies every answer by its periods and domains
@@ -157,40 +158,8 @@ place AS (
         domain.*, dense_rank() OVER (ORDER BY monitor_code, period_code, audience_code, channel_code, measure_code) AS place
     FROM domain
 ),
-shown AS (
-    SELECT o.domain, o.organisation, place.place, sector.sector
-    FROM (SELECT domain, organisation FROM own) AS o
-    JOIN place USING (domain)
-    LEFT JOIN one_sector
-        ON (one_sector.monitor_code, one_sector.audience_code, one_sector.organisation)
-        = (place.monitor_code, place.audience_code, o.organisation)
-        AND place.sector_code = ''
-    LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = one_sector.sector_code
-    JOIN sector ON sector.sector_code = coalesce(bridge.ancestor_code, place.sector_code)
-),
--- and beside that, in other organisations
-held_of_several AS (
-    SELECT shown.place << 16 | shown.sector AS domain, held.person, held.organisation, held.w, held.t
-    FROM held
-    JOIN shown USING (domain, organisation)
-    WHERE held.is_of_several
-),
-held_anywhere AS (
-    SELECT domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t
-    FROM held_of_several
-    GROUP BY domain, person
-),
-beside AS (
-    SELECT
-        held.domain, held.organisation, count(*) FILTER (held.organisation > everywhere.first) AS n_elsewhere,
-        sum(held.w::HUGEINT * (everywhere.w - held.w)) AS ww, sum(held.w::HUGEINT * (everywhere.t - held.t)) AS wt,
-        sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt
-    FROM held_of_several AS held
-    JOIN held_anywhere AS everywhere USING (domain, person)
-    GROUP BY ALL
-),
-target AS (
-    SELECT place.place, sector.sector, key.domain
+target AS MATERIALIZED (
+    SELECT place.place, sector.sector, key.domain, key.w, key.t
     FROM (
         SELECT DISTINCT
             monitor_code, period_code, audience_code, measure_code, place,
@@ -199,11 +168,65 @@ target AS (
     ) AS place
     JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, measure_code, channel_code)
     JOIN sector USING (sector_code)
+),
+shown AS MATERIALIZED (
+    SELECT own.domain, own.organisation, place.place, sector.sector
+    FROM own
+    JOIN place USING (domain)
+    LEFT JOIN one_sector
+        ON (one_sector.monitor_code, one_sector.audience_code, one_sector.organisation)
+        = (place.monitor_code, place.audience_code, own.organisation)
+        AND place.sector_code = ''
+    LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = one_sector.sector_code
+    JOIN sector ON sector.sector_code = coalesce(bridge.ancestor_code, place.sector_code)
+),
+-- R and W of the domain, and of the organisation there its n_i and mean z_ki
+centre AS (
+    SELECT
+        shown.domain, shown.organisation, shown.place << 16 | shown.sector AS seat, target.w::DOUBLE AS w,
+        target.t::DOUBLE / target.w::DOUBLE AS r, part.n_answers - own.n_surplus AS n,
+        CASE WHEN n > 1 THEN (part.sum_wy - r * part.sum_w) / n ELSE 0 END AS mean,
+        CASE WHEN n > 1 THEN sqrt(n / (n - 1.0)) ELSE 1 END AS scale
+    FROM shown
+    JOIN own USING (domain, organisation)
+    JOIN (
+        SELECT place, sector, min(domain) AS domain, any_value(w) AS w, any_value(t) AS t FROM target GROUP BY place, sector
+    ) AS target USING (place, sector)
+    JOIN organisation USING (organisation)
+    JOIN estimate.organisation_sum AS part
+        ON part.domain = target.domain AND coalesce(part.organisation_code, '') = organisation.organisation_code
+),
+-- and beside that, in other organisations
+held_of_several AS (
+    SELECT
+        centre.seat AS domain, held.person, held.organisation, held.w, held.t,
+        centre.scale * (held.t - centre.r * held.w - centre.mean) / centre.w AS e
+    FROM held
+    JOIN centre USING (domain, organisation)
+    WHERE held.is_of_several
+),
+held_anywhere AS (
+    SELECT
+        domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, exact_sum(e, 1024) AS e
+    FROM held_of_several
+    GROUP BY domain, person
+    HAVING count(*) > 1
+),
+beside AS (
+    SELECT
+        held.domain, held.organisation, count(*) FILTER (held.organisation > everywhere.first) AS n_elsewhere,
+        sum(held.w::HUGEINT * (everywhere.w - held.w)) AS ww, sum(held.w::HUGEINT * (everywhere.t - held.t)) AS wt,
+        sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt,
+        exact_sum(held.e * (everywhere.e - held.e), 1048576) AS participants
+    FROM held_of_several AS held
+    JOIN held_anywhere AS everywhere USING (domain, person)
+    GROUP BY ALL
 )
 SELECT
     target.domain, nullif(organisation_code, '') AS organisation_code, n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
     own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
-    coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt
+    coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt,
+    coalesce(beside.participants, 0) AS cross_participants
 FROM own
 JOIN shown USING (domain, organisation)
 JOIN target ON target.place = shown.place AND target.sector = shown.sector

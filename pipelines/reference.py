@@ -201,11 +201,22 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         if value and value not in codes[name]:
             found.append(f"{where}: {column} '{value}' is not in reference/{name}.csv.")
 
+    parents = {row["parent_code"] for row in lists["sectors"]}
+
+    def need_leaf(where: str, column: str, value: str) -> None:
+        # an answer counts once among the sectors without others below them, or these would not add up to all
+        need(where, column, value, "sectors")
+        if value and value in parents:
+            found.append(
+                f"{where}: {column} '{value}' has sectors below it in reference/sectors.csv; name one of these, and "
+                "if none fits, list one for the others."
+            )
+
     for row in lists["sectors"]:
         need(f"reference/sectors.csv, {row['sector_code']}", "parent_code", row["parent_code"], "sectors")
     for row in lists["organisations"]:
         where = f"reference/organisations.csv, {row['organisation_code']}"
-        need(where, "sector_code", row["sector_code"], "sectors")
+        need_leaf(where, "sector_code", row["sector_code"])
         if not row["valid_from"].endswith("-01"):
             found.append(f"{where}: valid_from '{row['valid_from']}' is not the first of a month.")
     for row in lists["published_figures"]:
@@ -229,7 +240,7 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
         where = f"{source}/contract.yml"
         need(where, "monitor", contract.monitor, "monitors")
         need(where, "audience", contract.audience, "audiences")
-        need(where, "sector", contract.sector or "", "sectors")
+        need_leaf(where, "sector", contract.sector or "")
         for measure in contract.measures:
             need(where, "measure", measure, "measures")
         for name, spec in contract.specs:
@@ -242,7 +253,10 @@ def faults(lists: Mapping[str, Rows], contracts: Mapping[str, Contract]) -> list
                         )
             if isinstance(spec, Coded) and spec.role != "mode":
                 for code in spec.values.values():
-                    need(f"{where}, {name}", spec.role, code, spec.role + "s")
+                    if spec.role == "sector":
+                        need_leaf(f"{where}, {name}", spec.role, code)
+                    else:
+                        need(f"{where}, {name}", spec.role, code, spec.role + "s")
             if isinstance(spec, AnyQuestion) and spec.channel != "row":
                 need(f"{where}, {name}", "channel", spec.channel, "channels")
     return found

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import yaml
 from conftest import PROJECT, Once, Place, sha256
@@ -40,7 +41,7 @@ ORGANISATIONS = {
 }  # fmt: skip
 MOVED, MOVED_TO, MOVED_ON = "o06", "housing", dt.date(2024, 4, 1)  # a government body that became a housing association
 TWIN = ("o08", "o09")  # two organisations with the very same answers
-AGREED = "o13"  # nobody there loses hours
+AGREED = "o13"  # nobody there loses hours, and all recommend it with an 8
 NO_WEB = "o12"  # nobody there is asked about the web
 
 Row = dict[str, Any]
@@ -85,7 +86,7 @@ def survey() -> list[Row]:
                     "channel": channel,
                     "weight": chance.choice((0.5, 1.0, 1.25, 2.0)),
                     "grade": None if chance.random() < 0.05 else min(10.0, max(1.0, round(2 * grade) / 2)),
-                    "recommend": recommend,
+                    "recommend": 8 if organisation == AGREED else recommend,
                     "loses": int(organisation != AGREED and chance.random() < (9.4 - mean) / 5),
                     "found": int(chance.random() < 0.5),
                 })  # fmt: skip
@@ -245,6 +246,31 @@ def groups(organisation: str, period: str) -> Iterator[tuple[str, str, str, str]
         sector = SECTORS[sector]
 
 
+def of_peers(w: list[float], y: list[float]) -> tuple[float, float]:
+    """Variance of the mean of y with weights w, each a cluster, and its degrees of freedom.
+
+    Below thirty effective ones CR2 of Bell and McCaffrey (2002), in matrices: the regression of sqrt(w) y on sqrt(w).
+    """
+    k, total_w = len(w), math.fsum(w)
+    if total_w**2 / math.fsum(x * x for x in w) >= 30:
+        r = math.fsum(a * b for a, b in zip(w, y, strict=True)) / total_w
+        return k / (k - 1) * math.fsum((a * (b - r) / total_w) ** 2 for a, b in zip(w, y, strict=True)), k - 1
+    x = np.sqrt(np.array(w))
+    residual_maker = np.eye(k) - np.outer(x, x) / total_w
+    p = residual_maker * (x / np.sqrt(np.diag(residual_maker)) / total_w)  # a column for each cluster
+    g = p.T @ p
+    return float(((p.T @ (x * np.array(y))) ** 2).sum()), float(np.trace(g) ** 2 / (g**2).sum())
+
+
+def noise(measure: str, held: dict[str, Held]) -> float | None:
+    """What sampling alone does to the value; where respondents are of one mind it can be told for shares only."""
+    v, n = variance(held), len(held)
+    if v is None or (v == 0 and MEASURES[measure][1] != "share"):
+        return None
+    p = (n * mean(held) / 100 + 0.5) / (n + 1)
+    return v or 1e4 * p * (1 - p) / n
+
+
 def welch(own: float, own_df: float, peers: float, peers_df: float) -> float:
     return (own + peers) ** 2 / (own**2 / own_df + peers**2 / peers_df)
 
@@ -300,14 +326,14 @@ def mix_columns(own: dict[str, dict[str, Held]], peers: dict[str, dict[str, dict
         for respondent, h in own[c].items():
             z[respondent] += share[c] * math.sqrt(n_c / (n_c - 1)) * (h.t - r_c * h.w) / w_c
     v = math.fsum(x * x for x in z.values())
-    # peers: how the gap moves with what one of them holds, its share in the mix included
-    k = len(peers)
-    moves = []
+    # peers: the gap is the mean of how far their answers are from the organisation's own value of the channel
+    apart = []
     for p in peers.values():
         held = {c: total(p[c]) for c in both if c in p}
-        moves.append(math.fsum(w_c * (mean(own[c]) - gap) - t_c for c, (w_c, t_c) in held.items()) / w)
-    peer_v = k / (k - 1) * math.fsum(x * x for x in moves)
-    df = welch(v, n - len(both), peer_v, k - 1)
+        w_p = math.fsum(w_c for w_c, _ in held.values())
+        apart.append((w_p, math.fsum(w_c * mean(own[c]) - t_c for c, (w_c, t_c) in held.items()) / w_p))
+    peer_v, peer_df = of_peers(*map(list, zip(*apart, strict=True)))
+    df = welch(v, n - len(both), peer_v, peer_df)
     reach = stats.t.ppf(0.975, df) * math.sqrt(v + peer_v)
     return row | {
         "gap_mix_adjusted_se": math.sqrt(v + peer_v), "gap_mix_adjusted_df": df,
@@ -320,9 +346,10 @@ def group_rows(measure: str, channel: str, held: dict[str, dict[str, Held]], who
     sign = MEASURES[measure][3]
     r = {o: mean(h) for o, h in held.items()}
     v = {o: variance(h) for o, h in held.items()}
-    solid = [o for o in held if len(held[o]) >= 10 and v[o]]
-    tau2 = between([r[o] for o in solid], [v[o] or 0 for o in solid]) if len(solid) >= 5 else None
-    reliability = {o: tau2 / (tau2 + (v[o] or 0)) for o in held if tau2 is not None and v[o]}
+    sampling = {o: noise(measure, h) for o, h in held.items()}
+    solid = [o for o in held if sampling[o] and len(held[o]) >= 10]
+    tau2 = between([r[o] for o in solid], [sampling[o] or 0 for o in solid]) if len(solid) >= 5 else None
+    reliability = {o: tau2 / (tau2 + (sampling[o] or 0)) for o in held if tau2 is not None and sampling[o]}
     ranked = {o: sign * r[o] for o in solid if sign and reliability.get(o, 0) >= 0.7}
     found = {}
     for o in held:
@@ -330,14 +357,17 @@ def group_rows(measure: str, channel: str, held: dict[str, dict[str, Held]], who
         peers = [p for p in held if p != o]
         k, w, t = len(peers), *(math.fsum(x) for x in zip(*(total(held[p]) for p in peers), strict=True))
         peer = t / w
-        peer_v = k / (k - 1) * math.fsum(((b - peer * a) / w) ** 2 for a, b in (total(held[p]) for p in peers))
+        weights = [total(held[p])[0] for p in peers]
+        peer_v, peer_df = of_peers(weights, [r[p] for p in peers])
+        effective = w * w / math.fsum(x * x for x in weights)
         row |= {
             "n_peers": k, "n_peer_answers": sum(h.n for p in peers for h in held[p].values()),
-            "peer_value": peer, "peer_se": math.sqrt(peer_v),
+            "peer_value": peer, "peer_se": math.sqrt(peer_v), "peer_df": peer_df,
+            "n_peers_effective": effective, "obs_status": "u" if effective < 10 else None,
             "peer_value_organisations_equal": math.fsum(r[p] for p in peers) / k, "gap": r[o] - peer,
         }  # fmt: skip
         if v_o := v[o]:
-            se, df = math.sqrt(v_o + peer_v), welch(v_o, len(held[o]) - 1, peer_v, k - 1)
+            se, df = math.sqrt(v_o + peer_v), welch(v_o, len(held[o]) - 1, peer_v, peer_df)
             reach = stats.t.ppf(0.975, df) * se
             row |= {"gap_se": se, "gap_df": df, "gap_ci_low": row["gap"] - reach, "gap_ci_high": row["gap"] + reach}
             if len(held[o]) >= 10:
@@ -347,8 +377,8 @@ def group_rows(measure: str, channel: str, held: dict[str, dict[str, Held]], who
             expected = math.fsum(r[p] for p in others) / len(others)
             row["expected_value"] = expected
             if o in solid:
-                spread = between([r[p] for p in others], [v[p] or 0 for p in others])
-                reach = 1.96 * math.sqrt((v[o] or 0) + spread)
+                spread = between([r[p] for p in others], [sampling[p] or 0 for p in others])
+                reach = 1.96 * math.sqrt((sampling[o] or 0) + spread)
                 row |= {"expected_low": expected - reach, "expected_high": expected + reach}
                 if sign:
                     far = sign * (r[o] - expected)
@@ -369,7 +399,7 @@ def group_rows(measure: str, channel: str, held: dict[str, dict[str, Held]], who
             row["not_ranked_reason"] = "no_direction"
         elif len(held[o]) < 10:
             row["not_ranked_reason"] = "few_respondents"
-        elif not v[o]:
+        elif not sampling[o]:
             row["not_ranked_reason"] = "unknown_se"
         elif len(solid) < 5 or reliability[o] >= 0.7:
             row["not_ranked_reason"] = "few_organisations"
@@ -525,12 +555,25 @@ def test_equal_values_share_a_rank(place: Place) -> None:
 
 
 def test_all_of_one_mind_claims_no_error(place: Place) -> None:
-    """Twelve respondents of whom none loses hours: the share is 0, its interval is not, its error is not known."""
-    row = benchmark(place)["2024", "loses_six_hours_a_week_or_more", "all", AGREED, "all"]
+    """Twelve respondents who all recommend with an 8: nothing tells how far chance moves that."""
+    row = benchmark(place)["2024", "recommendation", "all", AGREED, "all"]
+    assert row["value"] == 0 and row["n_respondents"] >= 10
+    assert [row[c] for c in ("se", "ci_low", "gap_se", "p_value", "reliability", "rank")] == [None] * 6
+    assert row["not_ranked_reason"] == "unknown_se"
+
+
+def test_a_share_of_none_is_ranked_and_expected_of_others(place: Place) -> None:
+    """Twelve respondents of whom none loses hours: no error is claimed, and yet nobody does better."""
+    rows = benchmark(place)
+    row = rows["2024", "loses_six_hours_a_week_or_more", "all", AGREED, "all"]
     assert row["value"] == 0 and row["n_respondents"] >= 10
     assert row["ci_method"] == "wilson" and row["ci_low"] == 0 and row["ci_high"] > 10
-    assert [row[c] for c in ("se", "gap_se", "p_value", "reliability", "rank")] == [None] * 5
-    assert row["not_ranked_reason"] == "unknown_se"
+    assert [row[c] for c in ("se", "gap_se", "p_value")] == [None] * 3
+    assert (row["rank"], row["expected_range"]) == (1, "better") and row["value_shrunken"] > 0
+    other = rows["2024", "loses_six_hours_a_week_or_more", "all", "o10", "all"]
+    solid = [r["value"] for k, r in rows.items() if k[:3] + k[4:] == ("2024", row["measure_code"], "all", "all")
+             and r["n_respondents"] >= 10 and k[3] != "o10"]  # fmt: skip
+    assert 0 in solid and other["expected_value"] == pytest.approx(sum(solid) / len(solid))
 
 
 def test_mix_is_adjusted_for_channels_that_both_have(place: Place) -> None:

@@ -33,6 +33,7 @@
 -- @column n_organisations          BIGINT | Organisations in A. NULL where the sampling unit is the respondent.
 -- @column n_organisations_compared BIGINT | Organisations in B. NULL where the sampling unit is the respondent.
 -- @column is_unreliable   BOOLEAN | Whether A or B has fewer than ten effective organisations, or than thirty respondents.
+-- @column is_unreliable_matched BOOLEAN | Whether those in both periods are fewer than ten effective organisations in one of them. NULL where there are none.
 -- @check  finite: isfinite(value - value_compared) AND isfinite(coalesce(se, 0)) AND isfinite(coalesce(se_matched, 0)) | no difference is infinite or not a number
 
 WITH pair AS MATERIALIZED (SELECT *, row_number() OVER () AS pair FROM estimate.comparison_pair),
@@ -270,7 +271,7 @@ clustered AS (
             ELSE main.variance
         END AS v,
         matched.r AS r_matched, matched.q AS q_matched, matched.variance AS v_matched, matched.a_n AS n_matched,
-        matched.n_strata AS n_strata_matched
+        matched.n_strata AS n_strata_matched, least(matched.a_effective, matched.b_effective) AS effective_matched
     FROM spread AS main
     LEFT JOIN spread AS person
         ON main.by_organisation AND person.cluster = 'person'
@@ -302,7 +303,8 @@ SELECT
     CASE
         WHEN pair.by_organisation THEN least(c.a_effective, c.b_effective) < 10
         ELSE least(c.a_n, c.b_n) < 30
-    END AS is_unreliable
+    END AS is_unreliable,
+    c.effective_matched < 10 AS is_unreliable_matched
 FROM clustered AS c
 JOIN pair USING (pair)
 JOIN estimate.domain_sum AS a ON a.domain = pair.a

@@ -54,6 +54,7 @@
 -- @column is_break       BOOLEAN | Whether the series breaks between the two periods: diff is no change then, and is not tested.
 -- @column break_reason   VARCHAR | Why: question (its wording or scale), source (other exports), mode (of interview), several with a comma. NULL without a break.
 -- @column obs_status     VARCHAR | b: break in the series; u: low reliability, fewer than ten effective organisations or thirty respondents on a side; NULL: neither.
+-- @column obs_status_matched VARCHAR | The same of diff_matched: u where those in both periods are fewer than ten effective organisations in one of them. NULL also where there are none.
 -- @column sampling_unit  VARCHAR | What was sampled: organisation or respondent; the unit of se.
 -- @column provenance     VARCHAR | survey, or synthetic: describes the sample generator and nobody else.
 -- @check  interval: se IS NULL OR (ci_low <= diff AND diff <= ci_high) | the difference lies in its interval
@@ -155,5 +156,6 @@ SELECT
     n_organisations_matched, n_answers, n_answers_compared, n_organisations, n_organisations_compared,
     is_break, break_reason,
     CASE WHEN is_break THEN 'b' WHEN is_unreliable THEN 'u' END AS obs_status,
+    CASE WHEN diff_matched IS NULL THEN NULL WHEN is_break THEN 'b' WHEN is_unreliable_matched THEN 'u' END AS obs_status_matched,
     sampling_unit, provenance
 FROM judged

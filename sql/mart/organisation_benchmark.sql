@@ -11,7 +11,8 @@
 --
 -- R_i = T_i / W_i is the organisation's estimate and V_i = n / (n - 1) * sum_k (T_k - R_i W_k)^2 / W_i^2 its
 -- variance, with its n respondents as clusters. The peers' estimate R = T / W leaves the organisation out; its
--- variance takes the K peers as a sample of organisations: V = K / (K - 1) * sum_j (T_j - R W_j)^2 / W^2. The two
+-- variance takes the K peers as a sample of organisations: V = K / (K - 1) * sum_j (T_j - R W_j)^2 / W^2, and below
+-- thirty effective peers the bias-reduced sum_j (T_j - R W_j)^2 / W^2 / (1 - h_j), h_j = W_j / W. The two
 -- share no organisation, so the gap R_i - R has V_i + V, with degrees of freedom by Welch and Satterthwaite.
 -- A respondent who rated the organisation and a peer is taken for two.
 --
@@ -41,13 +42,15 @@
 -- @column ci_high                DOUBLE  | Upper end of the 95 % interval of value, by ci_method.
 -- @column ci_method              VARCHAR | How the interval was made: t (value -+ t(df, 0.975) se), or logit or wilson for shares.
 -- @column n_peers                BIGINT  | Organisations that value is compared with, at least four.
+-- @column n_peers_effective      DOUBLE  | Peers of equal size that would weigh as evenly: (sum W_j)^2 / sum W_j^2.
 -- @column n_peer_answers         BIGINT  | Valid answers of the peers.
 -- @column peer_value             DOUBLE  | The peers' estimate R over all their answers, without the organisation itself.
--- @column peer_se                DOUBLE  | Standard error of peer_value with the peers as a sample of organisations: sqrt(V). NULL where all peers have the same value.
+-- @column peer_se                DOUBLE  | Standard error of peer_value with the peers as a sample of organisations: sqrt(V), corrected for few or uneven peers (CR2) where n_peers_effective is below thirty. NULL where all peers have the same value.
+-- @column peer_df                DOUBLE  | Degrees of freedom of peer_se: by Satterthwaite where it is corrected, else n_peers - 1.
 -- @column peer_value_organisations_equal DOUBLE | Plain mean of the peers' own values, each peer counting once.
 -- @column gap                    DOUBLE  | value less peer_value.
 -- @column gap_se                 DOUBLE  | Standard error of gap: root of se^2 + peer_se^2. NULL where either cannot be known.
--- @column gap_df                 DOUBLE  | Degrees of freedom of gap_se by Welch and Satterthwaite, from df and n_peers - 1.
+-- @column gap_df                 DOUBLE  | Degrees of freedom of gap_se by Welch and Satterthwaite, from df and peer_df.
 -- @column gap_ci_low             DOUBLE  | Lower end of the 95 % interval of gap: gap - t(gap_df, 0.975) * gap_se.
 -- @column gap_ci_high            DOUBLE  | Upper end of the 95 % interval of gap: gap + t(gap_df, 0.975) * gap_se.
 -- @column p_value                DOUBLE  | Chance of a gap at least as far from 0 if there were none, two-sided, from t = gap / gap_se with gap_df. NULL below ten respondents.
@@ -57,14 +60,14 @@
 -- @column value_mix_adjusted     DOUBLE  | What value would be with the peers' mix of channels: the organisation's channel estimates, weighted by the peers' weights per channel. In rows of channel all, of measures asked about more than one channel. NULL where mix_coverage is below 0.8.
 -- @column mix_coverage           DOUBLE  | Share of the peers' weight in channels that the organisation has too, 0 to 1; the mix is that of these channels.
 -- @column gap_mix_adjusted       DOUBLE  | value_mix_adjusted less the peers' estimate over those same channels.
--- @column gap_mix_adjusted_se    DOUBLE  | Standard error of gap_mix_adjusted: respondents and peers as clusters, the peers' mix being estimated too. NULL where a channel has a single respondent.
--- @column gap_mix_adjusted_df    DOUBLE  | Degrees of freedom of gap_mix_adjusted_se by Welch and Satterthwaite, from n_respondents less the channels and n_peers - 1.
+-- @column gap_mix_adjusted_se    DOUBLE  | Standard error of gap_mix_adjusted: respondents and peers as clusters (CR2 where peer_se has it), the peers' mix being estimated too. NULL where a channel has a single respondent.
+-- @column gap_mix_adjusted_df    DOUBLE  | Degrees of freedom of gap_mix_adjusted_se by Welch and Satterthwaite, from n_respondents less the channels, and n_peers - 1 or those of CR2.
 -- @column gap_mix_adjusted_ci_low DOUBLE | Lower end of the 95 % interval of gap_mix_adjusted, by t.
 -- @column gap_mix_adjusted_ci_high DOUBLE | Upper end of the 95 % interval of gap_mix_adjusted, by t.
--- @column between_organisation_sd DOUBLE | tau: how far true values lie apart in the group, the organisation included: root of max(0, variance of the values - mean of se^2), over organisations with a known se and at least ten respondents. NULL with fewer than five of these.
+-- @column between_organisation_sd DOUBLE | tau: how far true values lie apart in the group, the organisation included: root of max(0, variance of the values - mean of se^2), over organisations with at least ten respondents and a known se; a share of respondents of one mind has that of (x + 1/2) / (n + 1) here. NULL with fewer than five of these.
 -- @column reliability            DOUBLE  | Share of the spread in the group that is no sampling noise: tau^2 / (tau^2 + se^2), 0 to 1.
 -- @column value_shrunken         DOUBLE  | value drawn towards expected_value as far as it is unreliable: reliability * value + (1 - reliability) * expected_value.
--- @column expected_value         DOUBLE  | Plain mean of the values of the peers with a known se and at least ten respondents. NULL with fewer than four of these.
+-- @column expected_value         DOUBLE  | Plain mean of the values of the peers with a known se (or a share of one mind) and at least ten respondents. NULL with fewer than four of these.
 -- @column expected_low           DOUBLE  | Lower end of where value is expected to lie: expected_value - 1.96 * sqrt(se^2 + tau^2), tau being that of these peers alone. NULL below ten respondents.
 -- @column expected_high          DOUBLE  | Upper end of where value is expected to lie: expected_value + 1.96 * sqrt(se^2 + tau^2).
 -- @column expected_range         VARCHAR | better, as_expected or worse: value beyond expected_low or expected_high, read in the measure's direction. NULL where the measure has none.
@@ -72,7 +75,8 @@
 -- @column n_ranked               BIGINT  | Organisations of the group that are ranked: ten respondents, reliability at least 0.7.
 -- @column quartile               INTEGER | Quarter of the ranked organisations, 1 the worst to 4 the best: the band that value lies in, bounded by the quartiles of their values (type 7), the bound belonging to the worse band.
 -- @column percentile_rank        DOUBLE  | Percentage of the ranked organisations that do worse, those with the same value (itself too) counted half, 0 to 100.
--- @column not_ranked_reason      VARCHAR | no_direction: the measure has no good side; few_respondents: fewer than ten; unknown_se; few_organisations: fewer than five that could be ranked; unreliable: reliability below 0.7. NULL where it is ranked.
+-- @column not_ranked_reason      VARCHAR | no_direction: the measure has no good side; few_respondents: fewer than ten; unknown_se: all of one mind, and no share; few_organisations: fewer than five that could be ranked; unreliable: reliability below 0.7. NULL where it is ranked.
+-- @column obs_status             VARCHAR | u: low reliability of what is compared with, n_peers_effective below ten; NULL: not.
 -- @column provenance             VARCHAR | survey, or synthetic: describes the sample generator and nobody else.
 -- @references organisation_code core.dim_organisation
 -- @check  within_interval: ci_low IS NULL OR (ci_low <= value AND value <= ci_high) | the estimate lies in its interval
@@ -156,9 +160,17 @@ own AS (
             ELSE n / (n - 1.0) * square / w::DOUBLE / w::DOUBLE
         END AS v_or_zero,
         nullif(v_or_zero, 0) AS v,
-        n >= 10 AND v IS NOT NULL AS is_solid,
+        -- how far sampling alone moves r. Where a share is that of respondents of one mind, p (1 - p) / n of
+        -- p = (x + 1/2) / (n + 1): left out, such organisations would be missed at 0 and 100 % only
+        CASE
+            WHEN v > 0 THEN v
+            WHEN v_or_zero = 0 AND statistic = 'share'
+            THEN 10000 * (n * value / 100 + 0.5) * (n - n * value / 100 + 0.5) / (n + 1) ** 2 / n
+        END AS noise,
+        n >= 10 AND noise IS NOT NULL AS is_solid,
         -- what no other exceeds: exact_sum adds fractions in parts of that
-        1 + max(abs(r)) OVER (PARTITION BY base) AS most_r, 1 + max(v_or_zero) OVER (PARTITION BY base) AS most_v
+        1 + max(abs(r)) OVER (PARTITION BY base) AS most_r,
+        1 + greatest(max(v_or_zero) OVER (PARTITION BY base), max(noise) OVER (PARTITION BY base)) AS most_v
     FROM varied
 ),
 -- the peer groups of each organisation at the end of each period
@@ -203,7 +215,7 @@ member AS MATERIALIZED (
     JOIN own USING (organisation_code, period_code)
 ),
 placed AS (
-    SELECT id, cell, n_answers, n, w, t, r, v, is_solid, sign, most_r, most_v, member.grp
+    SELECT id, cell, n_answers, n, w, t, r, v, noise, is_solid, sign, most_r, most_v, member.grp
     FROM own
     JOIN member USING (id)
 ),
@@ -214,20 +226,20 @@ pooled AS (
         count(*) FILTER (is_solid) AS solid, exact_sum(r, most_r) AS r,
         coalesce(exact_sum(CASE WHEN is_solid THEN r END, most_r), 0) AS solid_r,
         coalesce(exact_sum(CASE WHEN is_solid THEN r * r END, most_r * most_r), 0) AS solid_rr,
-        coalesce(exact_sum(CASE WHEN is_solid THEN v END, most_v), 0) AS solid_v
+        coalesce(exact_sum(CASE WHEN is_solid THEN noise END, most_v), 0) AS solid_v
     FROM placed
     GROUP BY cell, grp
     HAVING count(*) >= 5
 ),
 -- the group less the organisation itself
-peers AS (
+peers AS MATERIALIZED (
     SELECT
-        p.id, p.cell, p.grp, p.n, p.r, p.v, p.is_solid, p.sign,
+        p.id, p.cell, p.grp, p.n, p.r, p.v, p.noise, p.is_solid, p.sign, p.most_r,
         g - 1 AS k, pooled.n_answers - p.n_answers AS n_peer_answers,
-        (pooled.w - p.w)::DOUBLE AS peer_w, (pooled.t - p.t)::DOUBLE / peer_w AS peer_r,
+        pooled.w - p.w AS all_w, pooled.t - p.t AS all_t, all_w::DOUBLE AS peer_w, all_t::DOUBLE / peer_w AS peer_r,
         (pooled.r - p.r) / k AS peer_r_equal,
         (pooled.ww - p.w * p.w)::DOUBLE AS peer_ww, (pooled.wt - p.w * p.t)::DOUBLE AS peer_wt,
-        (pooled.tt - p.t * p.t)::DOUBLE AS peer_tt,
+        (pooled.tt - p.t * p.t)::DOUBLE AS peer_tt, peer_w * peer_w / peer_ww AS k_effective,
         peer_tt - 2 * peer_r * peer_wt + peer_r * peer_r * peer_ww AS square,
         solid,
         CASE
@@ -236,23 +248,47 @@ peers AS (
         solid - p.is_solid::INTEGER AS others,
         solid_r - CASE WHEN p.is_solid THEN p.r ELSE 0 END AS others_r,
         solid_rr - CASE WHEN p.is_solid THEN p.r * p.r ELSE 0 END AS others_rr,
-        solid_v - CASE WHEN p.is_solid THEN p.v ELSE 0 END AS others_v
+        solid_v - CASE WHEN p.is_solid THEN p.noise ELSE 0 END AS others_v
     FROM placed AS p
     JOIN pooled USING (cell, grp)
 ),
+-- CR2 of Bell and McCaffrey for a weighted mean, as in estimate.domain: each of few peers by itself
+few AS MATERIALIZED (SELECT id, cell, grp, all_w, all_t, most_r FROM peers WHERE k_effective < 30),
+each_peer AS (
+    SELECT
+        few.id, few.grp, few.most_r, peer.w::DOUBLE / few.all_w::DOUBLE AS h,
+        (few.all_w - peer.w)::DOUBLE / few.all_w::DOUBLE AS left_over,
+        (peer.t * few.all_w - few.all_t * peer.w)::DOUBLE / few.all_w::DOUBLE / few.all_w::DOUBLE AS z
+    FROM few
+    JOIN placed AS peer ON peer.cell = few.cell AND peer.grp = few.grp AND peer.id <> few.id
+),
+reduced AS (
+    SELECT
+        id, grp, exact_sum(z * z / left_over, 4 * most_r * most_r) AS v,
+        coalesce(max(h * h / left_over) FILTER (h > 0.5), 0) AS most_of_all,
+        exact_sum(CASE WHEN h <= 0.5 THEN h * h / left_over END, 0.5) AS sum_q,
+        exact_sum(CASE WHEN h <= 0.5 THEN (h * h / left_over) ** 2 END, 0.25) AS sum_qq,
+        1 / (exact_sum(h * h, 1) + 2 * most_of_all * sum_q + sum_q * sum_q - sum_qq) AS df
+    FROM each_peer
+    GROUP BY id, grp
+),
 compared AS (
     SELECT
-        id, cell, grp, n, r, v, is_solid, sign, k, n_peer_answers, peer_w, peer_r, peer_r_equal, solid, tau2,
-        tau2 / (tau2 + v) AS reliability,
-        CASE WHEN square > 1e-12 * peer_tt THEN k / (k - 1.0) * square / peer_w / peer_w END AS peer_v,
+        id, cell, grp, n, r, peers.v, noise, is_solid, sign, k, k_effective, n_peer_answers, peer_w, peer_r, peer_r_equal,
+        solid, tau2, tau2 / (tau2 + noise) AS reliability,
+        CASE
+            WHEN square > 1e-12 * peer_tt THEN coalesce(reduced.v, k / (k - 1.0) * square / peer_w / peer_w)
+        END AS peer_v,
+        CASE WHEN peer_v IS NOT NULL THEN coalesce(reduced.df, k - 1) END AS peer_df,
         CASE WHEN others >= 4 THEN others_r / others END AS expected_r,
         CASE
             WHEN others >= 4 AND is_solid
-            THEN 1.96 * sqrt(v + greatest(
+            THEN 1.96 * sqrt(noise + greatest(
                 (others_rr - others_r * others_r / others) / (others - 1) - others_v / others, 0
             ))
         END AS expected_reach
     FROM peers
+    LEFT JOIN reduced USING (id, grp)
 ),
 candidate AS (
     SELECT id, cell, grp, sign * r AS score
@@ -363,24 +399,48 @@ mix_error AS (
     WHERE held[p.i] > 0 AND held[p.j] > 0
     GROUP BY id, grp
 ),
+-- the same of each of few peers by itself
+each_peer_of_mix AS (
+    SELECT
+        few.id, few.grp, few.most_r, theirs.id AS peer, sum(theirs.w)::DOUBLE / mix.w AS h,
+        exact_sum(((mine.r - mix.r + mix.peer_r) * theirs.w::DOUBLE - theirs.t::DOUBLE) / mix.w, 4 * few.most_r) AS z
+    FROM few
+    JOIN mix USING (id, grp)
+    JOIN channel AS mine ON mine.id = few.id
+    JOIN channel AS theirs ON theirs.base = mine.base AND theirs.channel = mine.channel AND theirs.id <> mine.id
+    JOIN member ON member.id = theirs.id AND member.grp = few.grp
+    GROUP BY few.id, few.grp, few.most_r, theirs.id, mix.w
+),
+reduced_mix AS (
+    SELECT
+        id, grp, exact_sum(z * z / (1 - h), 16 * most_r * most_r) AS v,
+        coalesce(max(h * h / (1 - h)) FILTER (h > 0.5), 0) AS most_of_all,
+        exact_sum(CASE WHEN h <= 0.5 THEN h * h / (1 - h) END, 0.5) AS sum_q,
+        exact_sum(CASE WHEN h <= 0.5 THEN (h * h / (1 - h)) ** 2 END, 0.25) AS sum_qq,
+        1 / (exact_sum(h * h, 1) + 2 * most_of_all * sum_q + sum_q * sum_q - sum_qq) AS df
+    FROM each_peer_of_mix
+    WHERE h < 1
+    GROUP BY id, grp
+),
 mixed AS (
     SELECT
         id, grp, mix.w / c.peer_w AS mix_coverage,
         CASE WHEN mix_coverage >= 0.8 THEN mix.r END AS mix_r,
         CASE WHEN mix_coverage >= 0.8 THEN mix.r - mix.peer_r END AS mix_gap,
         CASE WHEN mix_coverage >= 0.8 AND e.v > 0 AND e.square > 0 AND c.n > mix.n_channels THEN e.v END AS mix_v,
-        c.k / (c.k - 1.0) * e.square / mix.w / mix.w AS mix_peer_v,
+        coalesce(reduced_mix.v, c.k / (c.k - 1.0) * e.square / mix.w / mix.w) AS mix_peer_v,
         sqrt(mix_v + mix_peer_v) AS mix_se,
-        (mix_v + mix_peer_v) ** 2 / (mix_v ** 2 / (c.n - mix.n_channels) + mix_peer_v ** 2 / (c.k - 1)) AS mix_df,
+        (mix_v + mix_peer_v) ** 2 / (mix_v ** 2 / (c.n - mix.n_channels) + mix_peer_v ** 2 / coalesce(reduced_mix.df, c.k - 1)) AS mix_df,
         t_quantile(0.975, mix_df) * mix_se AS mix_reach
     FROM mix
     JOIN mix_error AS e USING (id, grp)
     JOIN compared AS c USING (id, grp)
+    LEFT JOIN reduced_mix USING (id, grp)
 ),
 tested AS MATERIALIZED (
     SELECT
         *, r - peer_r AS gap, sqrt(v + peer_v) AS gap_se,
-        (v + peer_v) ** 2 / (v ** 2 / (n - 1) + peer_v ** 2 / (k - 1)) AS gap_df,
+        (v + peer_v) ** 2 / (v ** 2 / (n - 1) + peer_v ** 2 / peer_df) AS gap_df,
         t_quantile(0.975, gap_df) * gap_se AS gap_reach,
         t_test(CASE WHEN is_solid THEN gap / gap_se END, gap_df) AS p_value
     FROM compared
@@ -431,8 +491,8 @@ SELECT
     b.period_type, b.period_start, b.period_end, b.statistic, b.unit,
     i.value, i.n_answers, c.n AS n_respondents, i.se, CASE WHEN i.ci_method IS NOT NULL THEN c.n - 1 END AS df,
     i.ci_low, i.ci_high, i.ci_method,
-    c.k AS n_peers, c.n_peer_answers,
-    (c.peer_r + b.shift) / b.step AS peer_value, sqrt(c.peer_v) / b.step AS peer_se,
+    c.k AS n_peers, c.k_effective AS n_peers_effective, c.n_peer_answers,
+    (c.peer_r + b.shift) / b.step AS peer_value, sqrt(c.peer_v) / b.step AS peer_se, c.peer_df,
     (c.peer_r_equal + b.shift) / b.step AS peer_value_organisations_equal,
     c.gap / b.step AS gap, c.gap_se / b.step AS gap_se, c.gap_df,
     (c.gap - c.gap_reach) / b.step AS gap_ci_low, (c.gap + c.gap_reach) / b.step AS gap_ci_high,
@@ -466,11 +526,12 @@ SELECT
         WHEN l.n_ranked >= 5 AND p.rank IS NOT NULL THEN NULL
         WHEN c.sign IS NULL THEN 'no_direction'
         WHEN c.n < 10 THEN 'few_respondents'
-        WHEN c.v IS NULL THEN 'unknown_se'
+        WHEN c.noise IS NULL THEN 'unknown_se'
         WHEN c.solid < 5 THEN 'few_organisations'
         WHEN c.reliability < 0.7 THEN 'unreliable'
         ELSE 'few_organisations'
     END AS not_ranked_reason,
+    CASE WHEN c.k_effective < 10 THEN 'u' END AS obs_status,
     b.provenance
 FROM tested AS c
 JOIN interval AS i USING (id)

@@ -71,7 +71,7 @@ class Design:
             "respondent": {"role": "respondent"},
             "organisation": {"role": "organisation"},
             "channel": {"role": "channel", "values": {c: c for c in CHANNELS}},
-            "sector": {"role": "sector", "values": {c: c for c in TREE if c not in ("all", "not_applicable")}},
+            "sector": {"role": "sector", "values": {c: c for c in TREE if c not in {*TREE.values(), "not_applicable"}}},
             "day": {"role": "date"},
             "weight": {"role": "weight"},
         }

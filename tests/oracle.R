@@ -182,7 +182,8 @@ domain <- function(a, sampled, within, respondents, pairs, to_population, unit, 
     row[c("promoter_share", "passive_share", "detractor_share")] <- parts
     row[c("n_promoters", "n_passives", "n_detractors")] <- list(sum(d$y == 100), sum(d$y == 0), sum(d$y == -100))
   } else row[c("promoter_share", "passive_share", "detractor_share", "n_promoters", "n_passives", "n_detractors")] <- NA
-  row[c("value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted")] <- NA
+  row[c("value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted",
+        "n_effective_weighted", "obs_status_weighted")] <- NA
   if (!is.null(to_population)) {
     here_weighted <- to_population[inside, ]
     W <- weights(here_weighted)[inside]
@@ -192,6 +193,9 @@ domain <- function(a, sampled, within, respondents, pairs, to_population, unit, 
       row$se_weighted <- e[2]
       row$df_weighted <- degf(here)
     }
+    of_each <- if (unit == "organisation") tapply(W, d$organisation, sum) else W
+    row$n_effective_weighted <- sum(W)^2 / sum(of_each^2)
+    if (row$n_effective_weighted < if (unit == "organisation") 10 else 30) row$obs_status_weighted <- "u"
     ci <- interval(measure, e[1], row$se_weighted, row$df_weighted, sum(W)^2 / sum(W^2))
     row$ci_low_weighted <- ci$low; row$ci_high_weighted <- ci$high
   }

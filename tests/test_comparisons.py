@@ -283,6 +283,31 @@ def test_interval_and_p_value(place: Place) -> None:
     assert seen > 500
 
 
+def test_matched_organisations_have_a_mark_of_their_own(place: Place) -> None:
+    """Sixteen organisations a wave, of which twelve are in both: enough of the ones, and not of the others."""
+    weights: dict[str, dict[str, float]] = {"1": {}, "2": {}}
+    for row in stored_rows():
+        if row["grade"]:
+            held = weights[str(row["wave"])]
+            held[row["org"]] = held.get(row["org"], 0) + float(row["weight"])
+    matched = set.intersection(*map(set, weights.values()))
+
+    def effective(held: dict[str, float], among: Iterable[str]) -> float:
+        return sum(held[o] for o in among) ** 2 / sum(held[o] ** 2 for o in among)
+
+    (row,) = place.mart(
+        "trend",
+        "monitor_code = 'plain' AND period_type = 'wave' AND sector_code = 'all' AND channel_code = 'all' "
+        "AND statistic = 'mean'",
+    )
+    assert min(effective(held, held) for held in weights.values()) > 10 > row["n_organisations_matched"] * 0.5
+    assert row["obs_status"] is None
+    few = min(effective(held, matched) for held in weights.values()) < 10
+    assert row["obs_status_matched"] == ("u" if few else None)
+    assert few and row["n_organisations_matched"] == len(matched) == 12
+    assert {r["obs_status_matched"] for r in place.mart("trend") if r["diff_matched"] is None} == {None}
+
+
 @pytest.mark.parametrize("suffix", ("", "_matched"))
 def test_q_values_by_hand(place: Place, suffix: str) -> None:
     """Benjamini-Hochberg by its definition, family by family: q of rank j is the least N p(l) / l of ranks l >= j."""

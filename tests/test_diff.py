@@ -60,7 +60,10 @@ POPULATION = (
 )
 # answers of their own cell alone decide these
 OWN = ("value", "n_answers", "sum_w", "sum_wy")
-WEIGHTED = ("weighting_code", "value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted")
+WEIGHTED = (
+    "weighting_code", "value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted",
+    "n_effective_weighted", "obs_status_weighted",
+)  # fmt: skip
 
 Touched = dict[str, list[tuple[str, str, str]]]  # cause → audience, month, organisation of the answers
 

@@ -750,3 +750,21 @@ def test_segments_that_are_not_in_order(tmp_path: Path, change: Callable[[dict[s
     ran = place.meetlat("check")
     assert ran.returncode == 1
     assert said in " ".join(ran.stderr.split())
+
+
+def test_who_is_in_a_sector_with_sectors_below_it_would_be_in_none_of_these(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    write_reference(place.raw, ("raked",), case_rows(), [])
+    write_source(place.raw, "raked", case_rows())
+    assert place.meetlat("check").returncode == 0
+    file = place.raw / "reference" / "organisations.csv"
+    lines = file.read_text().splitlines()
+    first = lines[1].split(",")
+    column = lines[0].split(",").index("sector_code")
+    file.write_text("\n".join([lines[0], ",".join(first[:column] + ["all"] + first[column + 1 :]), *lines[2:], ""]))
+    ran = place.meetlat("check")
+    assert ran.returncode == 1
+    assert (
+        f"reference/organisations.csv, {first[0]}: sector_code 'all' has sectors below it in reference/sectors.csv; "
+        "name one of these" in " ".join(ran.stderr.split())
+    )

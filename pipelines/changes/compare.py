@@ -43,7 +43,10 @@ FAMILY = (
 )
 # what is handed out comes first, and figures and bases before their errors
 FIRST = f"output DESC, column_name NOT IN ('value', 'n_answers', '{WHOLE}'), table_name, row_key, column_name"
-WEIGHTED = ("weighting_code", "value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted")
+WEIGHTED = (
+    "weighting_code", "value_weighted", "se_weighted", "df_weighted", "ci_low_weighted", "ci_high_weighted",
+    "n_effective_weighted", "obs_status_weighted",
+)  # fmt: skip
 
 
 def release(folder: Path, warehouse: Path) -> Release | None:

@@ -57,6 +57,8 @@
 -- @column df_weighted               BIGINT  | Degrees of freedom of se_weighted.
 -- @column ci_low_weighted           DOUBLE  | Lower end of the 95 % interval of value_weighted: t, or for a share logit or Wilson.
 -- @column ci_high_weighted          DOUBLE  | Upper end of the 95 % interval of value_weighted, made like the lower.
+-- @column n_effective_weighted DOUBLE | Organisations of equal weight (answers where respondents were sampled) that would weigh as evenly as those of value_weighted.
+-- @column obs_status_weighted VARCHAR | u: low reliability of value_weighted, n_effective_weighted below ten organisations or thirty answers; NULL: not.
 -- @column sum_w                     DOUBLE  | Sum of the weights; adds up over rows that are no totals.
 -- @column sum_wy                    DOUBLE  | Sum of weight times score; sum_wy / sum_w is value, also after adding both up.
 -- @column n_promoters               BIGINT  | Answers 9 or 10 to the recommendation question; NULL for other measures.
@@ -322,6 +324,7 @@ SELECT
     CASE WHEN e.scale_conversion IS NOT NULL THEN 9 * e.se / abs(e.scale_best - e.scale_worst) END AS se_1_10,
     weighted.weighting_code, weighted.value_weighted, weighted.se_weighted, weighted.df_weighted,
     weighted.ci_low_weighted, weighted.ci_high_weighted,
+    weighted.n_effective_weighted, weighted.obs_status_weighted,
     e.w::DOUBLE / 1e6 AS sum_w,
     e.t::DOUBLE / 1e6 / e.step AS sum_wy,
     CASE WHEN e.statistic = 'nps' THEN e.n_promoters END AS n_promoters,

@@ -20,6 +20,8 @@
 -- @column df_weighted      BIGINT  | Degrees of freedom of se_weighted.
 -- @column ci_low_weighted  DOUBLE  | Lower end of the 95 % interval of value_weighted; logit or Wilson for a share.
 -- @column ci_high_weighted DOUBLE  | Upper end of the 95 % interval of value_weighted.
+-- @column n_effective_weighted DOUBLE | Units of equal weight that would weigh as evenly: (sum W*_i)^2 / sum W*_i^2 over organisations, with the weights that meet the margins; over answers where respondents were sampled.
+-- @column obs_status_weighted VARCHAR | u: low reliability of value_weighted, n_effective_weighted below ten organisations or thirty answers; NULL: not.
 -- @check  within_interval: ci_low_weighted IS NULL OR (ci_low_weighted <= value_weighted AND value_weighted <= ci_high_weighted) | the estimate lies in its interval
 -- @check  finite: isfinite(value_weighted) AND isfinite(coalesce(se_weighted, 0)) | no estimate is infinite or not a number
 
@@ -97,6 +99,16 @@ total AS (
         )
         GROUP BY ALL
     )
+),
+-- organisations that would weigh as evenly
+effective AS (
+    SELECT domain, sum(w ORDER BY organisation_code) ** 2 / sum(w * w ORDER BY organisation_code) AS n_organisations
+    FROM (
+        SELECT domain, organisation_code, sum(f * w ORDER BY cell_code) AS w
+        FROM inside
+        GROUP BY domain, organisation_code
+    )
+    GROUP BY domain
 ),
 deviation AS (
     SELECT inside.domain, inside.cell_code, sum(g * (t - r * inside.w) ORDER BY organisation_code) AS wu
@@ -244,7 +256,8 @@ estimated AS (
     SELECT
         frame.monitor_code, frame.period_code, frame.audience_code, domain.ancestor_code AS sector_code,
         domain.in_channel AS channel_code, frame.measure_code, frame.weighting_code, frame.statistic,
-        total.r / frame.step AS value, total.n_kish,
+        total.r / frame.step AS value, total.n_kish, frame.sampling_unit = 'organisation' AS by_organisation,
+        CASE frame.sampling_unit WHEN 'organisation' THEN effective.n_organisations ELSE total.n_kish END AS n_effective,
         sqrt(CASE
             WHEN organisations.n > organisations.n_strata THEN organisations.v
             WHEN mine.n_respondents > 1 AND respondents.domain IS NOT NULL
@@ -258,6 +271,7 @@ estimated AS (
     FROM total
     JOIN domain USING (domain)
     JOIN frame ON frame.sample = total.sample
+    JOIN effective ON effective.domain = total.domain
     LEFT JOIN of_organisations AS organisations ON organisations.domain = total.domain
     LEFT JOIN of_respondents AS respondents ON respondents.domain = total.domain
     JOIN counted AS mine
@@ -277,5 +291,7 @@ SELECT
     END AS ci_low_weighted,
     CASE statistic
         WHEN 'share' THEN share_high(value, se, df, n_kish) ELSE value + t_quantile(0.975, df) * se
-    END AS ci_high_weighted
+    END AS ci_high_weighted,
+    n_effective AS n_effective_weighted,
+    CASE WHEN n_effective < CASE WHEN by_organisation THEN 10 ELSE 30 END THEN 'u' END AS obs_status_weighted
 FROM estimated

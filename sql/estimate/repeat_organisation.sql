@@ -147,7 +147,8 @@ held AS (
 own AS (
     SELECT
         domain, organisation, sum(n) - count(*) AS n_surplus,
-        sum(w::HUGEINT * w - ww) AS ww, sum(w::HUGEINT * t - wt) AS wt, sum(t::HUGEINT * t - tt) AS tt
+        sum(w::HUGEINT * w - ww) AS ww, sum(w::HUGEINT * t - wt) AS wt, sum(t::HUGEINT * t - tt) AS tt,
+        max(w) AS most_w, min(t / w) AS least_y, max(t / w) AS most_y
     FROM held
     GROUP BY ALL
 ),
@@ -180,13 +181,16 @@ shown AS MATERIALIZED (
     LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = one_sector.sector_code
     JOIN sector ON sector.sector_code = coalesce(bridge.ancestor_code, place.sector_code)
 ),
--- R and W of the domain, and of the organisation there its n_i and mean z_ki
-centre AS (
+-- R and W of the domain; of the organisation there its mean z_ki, and what no |e_ki| exceeds
+centre AS MATERIALIZED (
     SELECT
         shown.domain, shown.organisation, shown.place << 16 | shown.sector AS seat, target.w::DOUBLE AS w,
-        target.t::DOUBLE / target.w::DOUBLE AS r, part.n_answers - own.n_surplus AS n,
+        target.t::DOUBLE / w AS r, part.n_answers - own.n_surplus AS n,
         CASE WHEN n > 1 THEN (part.sum_wy - r * part.sum_w) / n ELSE 0 END AS mean,
-        CASE WHEN n > 1 THEN sqrt(n / (n - 1.0)) ELSE 1 END AS scale
+        CASE WHEN n > 1 THEN sqrt(n / (n - 1.0)) ELSE 1 END AS scale,
+        max(
+            1e-9 + scale * (own.most_w * greatest(abs(own.most_y - r), abs(own.least_y - r)) + abs(mean))
+        ) OVER (PARTITION BY seat) AS most
     FROM shown
     JOIN own USING (domain, organisation)
     JOIN (
@@ -196,18 +200,18 @@ centre AS (
     JOIN estimate.organisation_sum AS part
         ON part.domain = target.domain AND coalesce(part.organisation_code, '') = organisation.organisation_code
 ),
--- and beside that, in other organisations
+-- and beside that, in other organisations; e_ki in whole parts of `most`, so that sums are exact
 held_of_several AS (
     SELECT
         centre.seat AS domain, held.person, held.organisation, held.w, held.t,
-        centre.scale * (held.t - centre.r * held.w - centre.mean) / centre.w AS e
+        round(centre.scale * (held.t - centre.r * held.w - centre.mean) / centre.most * 281474976710656)::BIGINT AS e
     FROM held
     JOIN centre USING (domain, organisation)
     WHERE held.is_of_several
 ),
 held_anywhere AS (
     SELECT
-        domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, exact_sum(e, 1024) AS e
+        domain, person, min(organisation) AS first, sum(w)::BIGINT AS w, sum(t)::BIGINT AS t, sum(e)::BIGINT AS e
     FROM held_of_several
     GROUP BY domain, person
     HAVING count(*) > 1
@@ -216,8 +220,7 @@ beside AS (
     SELECT
         held.domain, held.organisation, count(*) FILTER (held.organisation > everywhere.first) AS n_elsewhere,
         sum(held.w::HUGEINT * (everywhere.w - held.w)) AS ww, sum(held.w::HUGEINT * (everywhere.t - held.t)) AS wt,
-        sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt,
-        exact_sum(held.e * (everywhere.e - held.e), 1048576) AS participants
+        sum(held.t::HUGEINT * (everywhere.t - held.t)) AS tt, sum(held.e::HUGEINT * (everywhere.e - held.e)) AS ee
     FROM held_of_several AS held
     JOIN held_anywhere AS everywhere USING (domain, person)
     GROUP BY ALL
@@ -226,10 +229,11 @@ SELECT
     target.domain, nullif(organisation_code, '') AS organisation_code, n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
     own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
     coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt,
-    coalesce(beside.participants, 0) AS cross_participants
+    coalesce(beside.ee::DOUBLE * (centre.most / centre.w / 281474976710656) ** 2, 0) AS cross_participants
 FROM own
 JOIN shown USING (domain, organisation)
 JOIN target ON target.place = shown.place AND target.sector = shown.sector
-LEFT JOIN beside ON beside.domain = shown.place << 16 | shown.sector AND beside.organisation = own.organisation
+LEFT JOIN centre ON centre.seat = shown.place << 16 | shown.sector AND centre.organisation = own.organisation
+LEFT JOIN beside ON beside.domain = centre.seat AND beside.organisation = own.organisation
 JOIN organisation USING (organisation)
 WHERE n_surplus > 0 OR n_elsewhere > 0 OR beside.ww IS NOT NULL

@@ -254,9 +254,9 @@ peers AS MATERIALIZED (
 ),
 -- CR2 of Bell and McCaffrey for a weighted mean, as in estimate.domain: each of few peers by itself
 few AS MATERIALIZED (SELECT id, cell, grp, all_w, all_t, most_r FROM peers WHERE k_effective < 30),
-each_peer AS (
+each_peer AS MATERIALIZED (
     SELECT
-        few.id, few.grp, few.most_r, peer.w::DOUBLE / few.all_w::DOUBLE AS h,
+        few.id, few.grp, few.most_r, peer.id AS peer, peer.w::DOUBLE / few.all_w::DOUBLE AS h,
         (few.all_w - peer.w)::DOUBLE / few.all_w::DOUBLE AS left_over,
         (peer.t * few.all_w - few.all_t * peer.w)::DOUBLE / few.all_w::DOUBLE / few.all_w::DOUBLE AS z
     FROM few
@@ -308,7 +308,7 @@ ranked AS (
     FROM candidate
 ),
 -- the channels of an organisation, in a fixed order; id is that of its row over all channels
-channel AS (
+channel AS MATERIALIZED (
     SELECT
         whole.id, whole.base, whole.organisation_code, whole.most_r, whole.most_v,
         own.channel_code, dense_rank() OVER (ORDER BY own.channel_code) AS channel,
@@ -402,14 +402,13 @@ mix_error AS (
 -- the same of each of few peers by itself
 each_peer_of_mix AS (
     SELECT
-        few.id, few.grp, few.most_r, theirs.id AS peer, sum(theirs.w)::DOUBLE / mix.w AS h,
-        exact_sum(((mine.r - mix.r + mix.peer_r) * theirs.w::DOUBLE - theirs.t::DOUBLE) / mix.w, 4 * few.most_r) AS z
-    FROM few
+        one.id, one.grp, one.most_r, one.peer, sum(theirs.w)::DOUBLE / mix.w AS h,
+        exact_sum(((mine.r - mix.r + mix.peer_r) * theirs.w::DOUBLE - theirs.t::DOUBLE) / mix.w, 4 * one.most_r) AS z
+    FROM each_peer AS one
     JOIN mix USING (id, grp)
-    JOIN channel AS mine ON mine.id = few.id
-    JOIN channel AS theirs ON theirs.base = mine.base AND theirs.channel = mine.channel AND theirs.id <> mine.id
-    JOIN member ON member.id = theirs.id AND member.grp = few.grp
-    GROUP BY few.id, few.grp, few.most_r, theirs.id, mix.w
+    JOIN channel AS mine ON mine.id = one.id
+    JOIN channel AS theirs ON theirs.id << 12 | theirs.channel = one.peer << 12 | mine.channel
+    GROUP BY one.id, one.grp, one.most_r, one.peer, mix.w
 ),
 reduced_mix AS (
     SELECT

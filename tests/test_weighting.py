@@ -761,7 +761,7 @@ def test_who_is_in_a_sector_with_sectors_below_it_would_be_in_none_of_these(tmp_
     lines = file.read_text().splitlines()
     first = lines[1].split(",")
     column = lines[0].split(",").index("sector_code")
-    file.write_text("\n".join([lines[0], ",".join(first[:column] + ["all"] + first[column + 1 :]), *lines[2:], ""]))
+    file.write_text("\n".join([lines[0], ",".join([*first[:column], "all", *first[column + 1 :]]), *lines[2:], ""]))
     ran = place.meetlat("check")
     assert ran.returncode == 1
     assert (

@@ -160,7 +160,7 @@ place AS (
     FROM domain
 ),
 target AS MATERIALIZED (
-    SELECT place.place, sector.sector, key.domain, key.w, key.t
+    SELECT place.place << 16 | sector.sector AS seat, key.domain, key.w, key.t
     FROM (
         SELECT DISTINCT
             monitor_code, period_code, audience_code, measure_code, place,
@@ -171,7 +171,7 @@ target AS MATERIALIZED (
     JOIN sector USING (sector_code)
 ),
 shown AS MATERIALIZED (
-    SELECT own.domain, own.organisation, place.place, sector.sector
+    SELECT own.*, place.place << 16 | sector.sector AS seat
     FROM own
     JOIN place USING (domain)
     LEFT JOIN one_sector
@@ -181,30 +181,33 @@ shown AS MATERIALIZED (
     LEFT JOIN core.bridge_sector AS bridge ON bridge.sector_code = one_sector.sector_code
     JOIN sector ON sector.sector_code = coalesce(bridge.ancestor_code, place.sector_code)
 ),
+-- what is known of an organisation in a domain. Two numbers as one: there is one order only in which it can be joined
+part AS MATERIALIZED (
+    SELECT s.domain::BIGINT << 32 | organisation.organisation AS unit, s.n_answers, s.sum_w, s.sum_wy
+    FROM estimate.organisation_sum AS s
+    JOIN organisation ON organisation.organisation_code = coalesce(s.organisation_code, '')
+),
 -- R and W of the domain; of the organisation there its mean z_ki, and what no |e_ki| exceeds
 centre AS MATERIALIZED (
     SELECT
-        shown.domain, shown.organisation, shown.place << 16 | shown.sector AS seat, target.w::DOUBLE AS w,
-        target.t::DOUBLE / w AS r, part.n_answers - own.n_surplus AS n,
+        shown.domain, shown.organisation, seat, target.w::DOUBLE AS w,
+        target.t::DOUBLE / w AS r, part.n_answers - shown.n_surplus AS n,
         CASE WHEN n > 1 THEN (part.sum_wy - r * part.sum_w) / n ELSE 0 END AS mean,
         CASE WHEN n > 1 THEN sqrt(n / (n - 1.0)) ELSE 1 END AS scale,
         max(
-            1e-9 + scale * (own.most_w * greatest(abs(own.most_y - r), abs(own.least_y - r)) + abs(mean))
-        ) OVER (PARTITION BY seat) AS most
+            1e-9 + scale * (shown.most_w * greatest(abs(shown.most_y - r), abs(shown.least_y - r)) + abs(mean))
+        ) OVER (PARTITION BY seat) AS most,
+        scale / most * 281474976710656 AS of_t, -r * of_t AS of_w, -mean * of_t AS of_all
     FROM shown
-    JOIN own USING (domain, organisation)
-    JOIN (
-        SELECT place, sector, min(domain) AS domain, any_value(w) AS w, any_value(t) AS t FROM target GROUP BY place, sector
-    ) AS target USING (place, sector)
-    JOIN organisation USING (organisation)
-    JOIN estimate.organisation_sum AS part
-        ON part.domain = target.domain AND coalesce(part.organisation_code, '') = organisation.organisation_code
+    JOIN (SELECT seat, min(domain) AS domain, any_value(w) AS w, any_value(t) AS t FROM target GROUP BY seat) AS target
+        USING (seat)
+    JOIN part ON part.unit = target.domain::BIGINT << 32 | shown.organisation
 ),
 -- and beside that, in other organisations; e_ki in whole parts of `most`, so that sums are exact
 held_of_several AS (
     SELECT
         centre.seat AS domain, held.person, held.organisation, held.w, held.t,
-        round(centre.scale * (held.t - centre.r * held.w - centre.mean) / centre.most * 281474976710656)::BIGINT AS e
+        round(held.t * of_t + held.w * of_w + of_all)::BIGINT AS e
     FROM held
     JOIN centre USING (domain, organisation)
     WHERE held.is_of_several
@@ -227,13 +230,12 @@ beside AS (
 )
 SELECT
     target.domain, nullif(organisation_code, '') AS organisation_code, n_surplus, coalesce(n_elsewhere, 0) AS n_elsewhere,
-    own.ww AS own_ww, own.wt AS own_wt, own.tt AS own_tt,
+    shown.ww AS own_ww, shown.wt AS own_wt, shown.tt AS own_tt,
     coalesce(beside.ww, 0) AS cross_ww, coalesce(beside.wt, 0) AS cross_wt, coalesce(beside.tt, 0) AS cross_tt,
     coalesce(beside.ee::DOUBLE * (centre.most / centre.w / 281474976710656) ** 2, 0) AS cross_participants
-FROM own
-JOIN shown USING (domain, organisation)
-JOIN target ON target.place = shown.place AND target.sector = shown.sector
-LEFT JOIN centre ON centre.seat = shown.place << 16 | shown.sector AND centre.organisation = own.organisation
-LEFT JOIN beside ON beside.domain = centre.seat AND beside.organisation = own.organisation
-JOIN organisation USING (organisation)
+FROM shown
+JOIN target USING (seat)
+LEFT JOIN centre ON centre.seat << 24 | centre.organisation = shown.seat << 24 | shown.organisation
+LEFT JOIN beside ON beside.domain << 24 | beside.organisation = shown.seat << 24 | shown.organisation
+JOIN organisation ON organisation.organisation = shown.organisation
 WHERE n_surplus > 0 OR n_elsewhere > 0 OR beside.ww IS NOT NULL

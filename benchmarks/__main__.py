@@ -107,7 +107,7 @@ def main() -> None:
         print(f"{measure.machine()}\n\n{disclosure.run()}")
         return
     if asked.which == "coverage":
-        print(coverage.table(coverage.run(asked.runs)))
+        print(coverage.run(asked.runs))
         return
     if asked.which == "marts":
         with marts.made_up(asked.cells, asked.shape) if asked.cells else marts.shipped(asked.cache) as folder:

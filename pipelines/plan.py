@@ -74,6 +74,7 @@ REFERENCE = {
                 "provenance", "controller", "purpose", "licence"),
     "published_periods": ("period_type",),
     "sampled_from": ("monitor_code", "audience_code", "stratum_code", "organisations"),
+    "questions": ("source_code", "measure_code", "question_version", "base"),
     "segments": ("segment_type", "segment_code", "label_en", "label_nl", "sort_order"),
     "waves": ("wave_code", "period_start", "period_end"),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines import population
-from pipelines.contracts import AnyQuestion, Coded, Contract, Segment, Wave
+from pipelines.contracts import AnyQuestion, Coded, Contract, Question, Segment, Wave, measures_of
 from pipelines.errors import MeetlatError, listed, there
 from pipelines.settings import PROJECT
 
@@ -116,6 +116,7 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
         for (monitor, audience, stratum), number in sorted(drawn.items())
     ]
     lists["sources"] = [_source_row(name, contract) for name, contract in sorted(contracts.items())]
+    lists["questions"] = [row for name, contract in sorted(contracts.items()) for row in questions(name, contract)]
     return lists
 
 
@@ -175,6 +176,25 @@ def _source_row(name: str, contract: Contract) -> dict[str, str]:
         "purpose": contract.purpose,
         "licence": contract.licence,
     }
+
+
+def questions(name: str, contract: Contract) -> Rows:
+    """How a source asks for each measure, a row per measure and version of the question, in every `versions` entry."""
+    bases: dict[tuple[str, int], set[str]] = {}
+    for one in (contract, *(contract.at(version.from_) for version in contract.versions)):
+        for _, question in one.questions:
+            for code in measures_of(question):
+                base = "answered" if isinstance(question, Question) else question.base
+                bases.setdefault((code, question.version), set()).add(base)
+    return [
+        {
+            "source_code": name,
+            "measure_code": code,
+            "question_version": str(version),
+            "base": base.pop() if len(base) == 1 else "mixed",
+        }
+        for (code, version), base in sorted(bases.items())
+    ]
 
 
 def measure(lists: Mapping[str, Rows], code: str, source: str) -> Measure:

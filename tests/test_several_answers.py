@@ -44,6 +44,7 @@ CONTRACT: dict[str, Any] = {
     "files": "*.sav",
     "format": {"kind": "spss"},
     "delivery": {"mode": "append", "order": r"(\d)"},
+    "gate": {"max_drop": 0.5},
     "columns": {
         "id": {"role": "response"},
         "why1": WHY | LEFT_OUT,
@@ -86,7 +87,7 @@ def release(once: Once) -> Place:
         joined = {"role": "options", "separator": ";", "options": WHY["options"], "base": "asked"}
         sources = {
             "answered": with_columns(),
-            "asked": with_columns(why1=WHY | LEFT_OUT | {"base": "asked"}),
+            "asked": with_columns(why1=WHY | LEFT_OUT | {"base": "asked"}) | {"audience": "employee"},
             "joined": CONTRACT
             | {"files": "*.csv", "format": {"kind": "csv", "encoding": "utf-8", "delimiter": ","}}
             | {"columns": {"id": {"role": "response"}, "why": joined | LEFT_OUT}},
@@ -128,6 +129,38 @@ def test_an_option_counts_once_whichever_column_holds_it(release: Place, source:
     for place, measure in enumerate((SLOW, RUDE)):
         said = {id: both[place] for id, both in SAID.items()}
         assert answers(release, source, measure) == said | NOT_SAID | {"c": blank}
+
+
+def test_a_share_names_its_base(release: Place) -> None:
+    """Customers answered two questions, of which one counts who was asked; employees one that does."""
+    assert release.query("SELECT DISTINCT source_code, base, question_version FROM core.dim_question ORDER BY ALL") == [
+        ("answered", "answered", 1),
+        ("asked", "asked", 1),
+        ("joined", "asked", 1),
+    ]
+    bases = f"SELECT DISTINCT audience_code, base, n_answers FROM mart.statement_share WHERE measure_code = '{SLOW}'"
+    assert sorted(release.query(bases)) == [("customer", "mixed", 11), ("employee", "asked", 6)]
+    shown = release.query(
+        "SELECT DISTINCT audience_code, base FROM mart.measure_score ORDER BY ALL", "public/benchmark.duckdb"
+    )
+    assert shown == [("customer", "mixed"), ("employee", "asked")]
+
+
+def test_another_base_is_a_change_of_the_contract(release: Place, tmp_path: Path) -> None:
+    place = release.copy(tmp_path / "place")
+    contract = place.raw / "asked" / "contract.yml"
+    contract.write_text(contract.read_text().replace("base: asked", "base: answered"))
+    place.refresh_here()
+    assert place.query(
+        "SELECT DISTINCT base, n_answers FROM mart.statement_share WHERE audience_code = 'employee'"
+    ) == [("answered", 5)]
+    changes = "SELECT DISTINCT table_name, causes FROM meta.change WHERE output = 'house' AND column_name = 'base'"
+    assert sorted(place.query(changes)) == [
+        ("core.dim_question", "contract"),
+        ("mart.measure_score", "contract"),
+        ("mart.statement_share", "contract"),
+    ]
+    assert place.query("SELECT count(*) FROM meta.change WHERE causes LIKE '%unexplained%'") == [(0,)]
 
 
 def test_the_receipt_closes(release: Place) -> None:

@@ -368,6 +368,13 @@ def _contracts(con: duckdb.DuckDBPyConnection, pair: int, before: Release, after
         a, b = old.get(source, {}), new.get(source, {})
         if any(a.get(k) != b.get(k) for k in ("words", "design")):
             _pattern(con, pair, ["core.dim_source"], "contract", source, item=("source_code", source))
+        asked = [c.get("questions", {}) for c in (a, b)]
+        for code in sorted(code for code in {*asked[0], *asked[1]} if asked[0].get(code) != asked[1].get(code)):
+            for c in filter(None, (a, b)):
+                about = {"monitor_code": c["monitor"], "audience_code": c["audience"], "measure_code": code}
+                _pattern(con, pair, ["core.dim_question"], "contract", source, about)
+            item = ("source_code", source)
+            _pattern(con, pair, ["core.dim_question"], "contract", source, {"measure_code": code}, item)
         if a.get("design") != b.get("design"):
             for c in (a, b):
                 if a and b:

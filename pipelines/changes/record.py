@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipelines.plan import Inputs
 
 # lists that are made of contracts or rules alone, which are noted themselves
-MADE = ("sources", "segments", "waves", "sampled_from", "published_periods")
+MADE = ("sources", "questions", "segments", "waves", "sampled_from", "published_periods")
 TOLD = 20  # new deliveries of a source, by name
 # columns that make an item of a list; all others have it in their first column
 ITEM = {"population": ("monitor_code", "audience_code", "period_code")}
@@ -27,7 +27,7 @@ def record(inputs: "Inputs") -> dict[str, JSON]:
 
     agreed = {s.name: s.contract for s in inputs.sources.values()}
     return {
-        "contracts": {s.name: _contract(s.contract, s.measures) for s in inputs.sources.values()},
+        "contracts": {s.name: _contract(s.name, s.contract, s.measures) for s in inputs.sources.values()},
         "lists": {name: _items(name, rows, agreed) for name, rows in inputs.lists.items() if name not in MADE},
         "rules": digest(inputs.rules.model_dump(mode="json")),
         "models": {
@@ -67,8 +67,13 @@ def news(inputs: "Inputs", earlier: Mapping[str, JSON]) -> list[str]:
     return said
 
 
-def _contract(contract: "Contract", measures: Mapping[str, JSON]) -> JSON:
+def _contract(name: str, contract: "Contract", measures: Mapping[str, JSON]) -> JSON:
+    from pipelines import reference
+
     whole = contract.model_dump(mode="json")
+    asked: dict[str, dict[str, str]] = {}
+    for row in reference.questions(name, contract):
+        asked.setdefault(row["measure_code"], {})[row["question_version"]] = row["base"]
     return {
         "monitor": contract.monitor,
         "audience": contract.audience,
@@ -77,6 +82,7 @@ def _contract(contract: "Contract", measures: Mapping[str, JSON]) -> JSON:
         "reading": digest({k: v for k, v in whole.items() if k not in WORDS}),
         "corrections": digest(whole["corrections"]),
         "measures": digest({k: vars(m) for k, m in measures.items()}),
+        "questions": asked,
     }
 
 

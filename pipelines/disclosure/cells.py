@@ -69,6 +69,7 @@ class Cell(NamedTuple):
     n_ranked: int | None = None
     obs_status: str | None = None
     provenance: str = "survey"
+    base: str = "answered"
 
 
 def read(con: duckdb.DuckDBPyConnection, query: str, *parameters: object) -> list[Cell]:

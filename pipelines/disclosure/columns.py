@@ -31,6 +31,7 @@ COLUMNS = [
     Column("is_total", "BOOLEAN", "Whether the row pools rows that stand here too. Leave these out before adding up."),
     Column("statistic", "VARCHAR", "What value is: mean, nps or share."),
     Column("unit", "VARCHAR", "Unit of value and of the ends of its interval."),
+    Column("base", "VARCHAR", "Whose answers are counted: answered (who gave a valid answer); of questions with several answers possible also asked (who chose nothing too) or mixed (both)."),
     *FIGURES,
     Column("conf_status", "VARCHAR", "F: free; C: confidential, hidden for its own sake; D: hidden because another could be reckoned from it."),
     Column("suppression_reason", "VARCHAR", "respondents, organisations or dominance: too few, or one too large, behind it; secondary: to protect another; NULL: not hidden."),

@@ -28,6 +28,7 @@ DESCRIBES = (
     "is_total",
     "statistic",
     "unit",
+    "base",
     "sampling_unit",
     "provenance",
 )

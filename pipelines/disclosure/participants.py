@@ -23,7 +23,7 @@ from pipelines.disclosure.tables import schema_of
 from pipelines.engine import load_rows, quoted
 
 KEYS = ", ".join(Key._fields)
-ABOUT = ("period_type", "period_start", "period_end", "is_total", "statistic", "unit", "provenance")
+ABOUT = ("period_type", "period_start", "period_end", "is_total", "statistic", "unit", "base", "provenance")
 
 
 Family = tuple[str, tuple[str, str, str]]  # an organisation; monitor, audience and measure
@@ -65,7 +65,7 @@ def show(
         figures = ", ".join(c.name for c in FIGURES)
         rows = _table(
             con,
-            f"SELECT organisation_code, {KEYS}, period_type, period_start, period_end, is_total, statistic, unit, "
+            f"SELECT organisation_code, {KEYS}, {', '.join(ABOUT[:-1])}, "
             f"{figures}, 'F' AS conf_status, NULL::VARCHAR AS suppression_reason, provenance "
             f"FROM shown ORDER BY organisation_code, {KEYS}",
         )

@@ -164,6 +164,7 @@ def _row(cell: Cell, figures: Mapping[str, JSON], why: Hidden | None) -> dict[st
         "is_total": cell.is_total,
         "statistic": cell.statistic,
         "unit": cell.unit,
+        "base": cell.base,
         **figures,
         "conf_status": why.conf_status if why else "F",
         "suppression_reason": why.reason if why else None,

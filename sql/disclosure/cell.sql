@@ -38,6 +38,7 @@
 -- @column n_ranked        BIGINT  | Organisations that the quartiles are of.
 -- @column obs_status      VARCHAR | u: low reliability; NULL: none.
 -- @column provenance      VARCHAR | survey or synthetic.
+-- @column base            VARCHAR | Whose answers are counted: answered, asked or mixed.
 
 WITH holder AS (
     SELECT
@@ -70,7 +71,7 @@ SELECT
     domain.promoter_share AS promoters_pct, domain.detractor_share AS detractors_pct,
     domain.ci_low, domain.ci_high, domain.se,
     quartile.p25, quartile.p50, quartile.p75, quartile.n_organisations AS n_ranked,
-    domain.obs_status, domain.provenance
+    domain.obs_status, domain.provenance, domain.base
 FROM estimate.domain AS domain
 JOIN core.dim_measure AS measure USING (measure_code)
 JOIN estimate.domain_key AS key USING (monitor_code, period_code, audience_code, sector_code, channel_code, measure_code)

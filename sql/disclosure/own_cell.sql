@@ -61,9 +61,10 @@ SELECT
         ELSE own.r / own.step + t_quantile(0.975, own.df) * own.se
     END AS ci_high,
     CASE WHEN own.n_respondents < 30 THEN 'u' END AS obs_status,
-    own.provenance
+    own.provenance, coalesce(asked.base, 'answered') AS base
 FROM spread AS own
 JOIN core.dim_period AS period USING (period_code)
 JOIN core.dim_organisation AS organisation
     ON organisation.organisation_code = own.organisation_code AND organisation.valid_from <= period.period_end
+LEFT JOIN estimate.asked_base AS asked USING (monitor_code, period_code, audience_code, measure_code)
 GROUP BY ALL

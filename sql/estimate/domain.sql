@@ -21,6 +21,7 @@
 -- @column is_total                  BOOLEAN | Whether the row pools rows that stand here too (a sector above another, all channels). Leave these out before adding up.
 -- @column statistic                 VARCHAR | What value is: mean, nps or share.
 -- @column unit                      VARCHAR | Unit of value, of every se and of the ends of every interval.
+-- @column base                      VARCHAR | Whose answers are counted: answered (who gave a valid answer); of a question with several answers possible also asked (everybody who was asked, who chose nothing too) or mixed (both within the period).
 -- @column value                     DOUBLE  | The estimate: weighted mean, net promoter score (-100 to 100) or share in percent, not rounded. NULL without valid answers.
 -- @column n_answers                 BIGINT  | Valid answers: blanks, don't-knows and refused answers never count.
 -- @column n_respondents             BIGINT  | Different respondents among them.
@@ -57,8 +58,8 @@
 -- @column df_weighted               BIGINT  | Degrees of freedom of se_weighted.
 -- @column ci_low_weighted           DOUBLE  | Lower end of the 95 % interval of value_weighted: t, or for a share logit or Wilson.
 -- @column ci_high_weighted          DOUBLE  | Upper end of the 95 % interval of value_weighted, made like the lower.
--- @column n_effective_weighted DOUBLE | Organisations of equal weight (answers where respondents were sampled) that would weigh as evenly as those of value_weighted.
--- @column obs_status_weighted VARCHAR | u: low reliability of value_weighted, n_effective_weighted below ten organisations or thirty answers; NULL: not.
+-- @column n_effective_weighted      DOUBLE  | Organisations of equal weight (answers where respondents were sampled) that would weigh as evenly as those of value_weighted.
+-- @column obs_status_weighted       VARCHAR | u: low reliability of value_weighted, n_effective_weighted below ten organisations or thirty answers; NULL: not.
 -- @column sum_w                     DOUBLE  | Sum of the weights; adds up over rows that are no totals.
 -- @column sum_wy                    DOUBLE  | Sum of weight times score; sum_wy / sum_w is value, also after adding both up.
 -- @column n_promoters               BIGINT  | Answers 9 or 10 to the recommendation question; NULL for other measures.
@@ -271,7 +272,7 @@ SELECT
     e.monitor_code, twin.period_code, e.audience_code, e.sector_code, e.channel_code, e.measure_code,
     period.period_type, period.period_start, period.period_end,
     e.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
-    e.statistic, e.unit, e.value,
+    e.statistic, e.unit, coalesce(asked.base, 'answered') AS base, e.value,
     e.n_answers, e.n_respondents,
     CASE WHEN e.by_organisation THEN e.n_organisations END AS n_organisations,
     CASE WHEN e.by_organisation THEN e.n_effective END AS n_organisations_effective,
@@ -342,6 +343,9 @@ JOIN estimate.period_twin AS twin
         AND twin.same_as_code = e.period_code
 JOIN core.dim_period AS period ON period.period_code = twin.period_code
 JOIN core.dim_sector AS sector ON sector.sector_code = e.sector_code
+LEFT JOIN estimate.asked_base AS asked
+    ON asked.monitor_code = e.monitor_code AND asked.period_code = twin.period_code
+        AND asked.audience_code = e.audience_code AND asked.measure_code = e.measure_code
 LEFT JOIN estimate.weighted_domain AS weighted
     ON weighted.monitor_code = e.monitor_code AND weighted.period_code = twin.period_code
         AND weighted.audience_code = e.audience_code AND weighted.sector_code = e.sector_code

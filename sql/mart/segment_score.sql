@@ -20,6 +20,7 @@
 -- @column is_total         BOOLEAN | Whether the row pools rows that stand here too (a sector above another, all channels). Leave these out before adding up.
 -- @column statistic        VARCHAR | What value is: mean, nps or share.
 -- @column unit             VARCHAR | Unit of value, se, ci_low and ci_high.
+-- @column base             VARCHAR | Whose answers are counted: answered (who gave a valid answer); of a question with several answers possible also asked (everybody who was asked, who chose nothing too) or mixed (both within the period).
 -- @column value            DOUBLE  | The estimate among the group: weighted mean, net promoter score (-100 to 100) or share in percent, not rounded. NULL without valid answers.
 -- @column n_answers        BIGINT  | Valid answers of the group: blanks, don't-knows and refused answers never count.
 -- @column n_respondents    BIGINT  | Different respondents among them.
@@ -189,7 +190,7 @@ SELECT
     label.label_en AS segment_label_en, label.label_nl AS segment_label_nl, label.sort_order AS segment_sort_order,
     period.period_type, period.period_start, period.period_end,
     e.channel_code = 'all' OR NOT sector.is_leaf AS is_total,
-    e.statistic, e.unit, e.value, e.n_answers, e.n_respondents,
+    e.statistic, e.unit, coalesce(asked.base, 'answered') AS base, e.value, e.n_answers, e.n_respondents,
     CASE WHEN e.by_organisation THEN e.n_organisations END AS n_organisations,
     CASE WHEN e.by_organisation THEN e.n_effective END AS n_organisations_effective,
     CASE WHEN e.by_organisation AND e.w > 0 THEN e.largest_w / e.w::DOUBLE END AS largest_organisation_share,
@@ -225,3 +226,4 @@ FROM chosen AS e
 JOIN core.dim_period AS period USING (period_code)
 JOIN core.dim_sector AS sector USING (sector_code)
 LEFT JOIN core.dim_segment AS label USING (segment_type, segment_code)
+LEFT JOIN estimate.asked_base AS asked USING (monitor_code, period_code, audience_code, measure_code)

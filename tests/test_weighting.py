@@ -704,7 +704,7 @@ def test_segments_of_a_response(place: Place) -> None:
     every = [f"age={age}|rated={channel}" for age in AGES.values() for channel in CHANNELS]
     assert {code for (code,) in found} == {*every, *(f"rated={channel}" for channel in CHANNELS)}
     assert place.query(
-        "SELECT DISTINCT segment_type, segment_code, label_en FROM core.dim_segment WHERE segment_type = 'age' "
+        "SELECT segment_type, segment_code, label_en FROM core.dim_segment WHERE segment_type = 'age' "
         "ORDER BY sort_order"
     ) == [("age", code, label) for label, code in AGES.items()]
 

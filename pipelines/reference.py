@@ -19,7 +19,9 @@ SHIPPED = PROJECT / "raw" / "reference"
 
 # the columns each list must have, the key first
 LISTS: dict[str, tuple[str, ...]] = {
-    "monitors": ("monitor_code", "label_en", "label_nl", "publisher"),
+    "monitors": (
+        "monitor_code", "label_en", "label_nl", "publisher", "representativeness_en", "representativeness_nl",
+    ),
     "audiences": ("audience_code", "label_en", "label_nl", "sort_order"),
     "channels": ("channel_code", "label_en", "label_nl", "sort_order"),
     "sectors": (
@@ -53,7 +55,10 @@ LISTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # columns that a list written before them may lack: blank, as if nothing were declared
-LATER = {"measures": ("scale_conversion", "smallest_change")}
+LATER = {
+    "measures": ("scale_conversion", "smallest_change"),
+    "monitors": ("representativeness_en", "representativeness_nl"),
+}
 
 SEVERAL = ("organisations", "drivers", "population")  # lists in which a key may stand more than once
 

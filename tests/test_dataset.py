@@ -295,7 +295,8 @@ class Page(HTMLParser):
                 self.rows.append((self.section, ""))
         self.captions += tag == "caption"
         self.tables += tag == "table"
-        self.path.append(tag)
+        if tag != "wbr":  # has no end
+            self.path.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         while self.path and self.path.pop() != tag:
@@ -303,7 +304,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.path[-2:] == ["th", "code"]:
-            self.rows[-1] = (self.section, data)
+            self.rows[-1] = (self.section, self.rows[-1][1] + data)
 
 
 @FOLDERS
@@ -334,6 +335,21 @@ def test_the_codebook_lists_every_column_and_code(every_built: Place, folder: st
     assert {link for link in page.links if not link.startswith("#")} == set()
     assert {link[1:] for link in page.links} <= page.ids
     assert not page.tags & {"script", "link", "img", "iframe"} and "url(" not in text and "@import" not in text
+
+
+@FOLDERS
+def test_whom_a_monitor_stands_for_is_said(every_built: Place, folder: str) -> None:
+    top = every_built.current / folder
+    with duckdb.connect(str(top / "benchmark.duckdb"), read_only=True) as con:
+        said = con.execute(
+            "SELECT monitor_code, representativeness_en, representativeness_nl FROM core.dim_monitor "
+            "WHERE representativeness_en IS NOT NULL"
+        ).fetchall()
+    ((monitor, en, nl),) = said
+    assert monitor == "klantcontact_monitor" and "Not representative" in en and "Niet representatief" in nl
+    for kind in ("html", "md"):
+        text = (top / f"codebook.{kind}").read_text(encoding="utf-8")
+        assert en in text and nl in text
 
 
 def contrast(one: str, other: str) -> float:

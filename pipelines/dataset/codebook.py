@@ -16,7 +16,7 @@ GROUPS = (
 )
 # of a dimension, what is worth a column beside its labels
 BESIDES = {
-    "core.dim_monitor": ("publisher",),
+    "core.dim_monitor": ("publisher", "representativeness_en", "representativeness_nl"),
     "core.dim_sector": ("parent_code", "sbi_code"),
     "core.dim_measure": ("statistic", "scale_min", "scale_max", "unit", "direction"),
 }
@@ -35,6 +35,14 @@ READING = (
         "A hidden figure is empty (NULL), never 0. `conf_status` says that it is hidden, `suppression_reason` why.",
         "Een weggelaten cijfer is leeg (NULL), nooit 0. `conf_status` zegt dat het is weggelaten, "
         "`suppression_reason` waarom.",
+    ),
+    (
+        "An interval tells how far other samples of the same kind would move the figure. It does not tell who chose "
+        "to take part: a figure is about those whom its monitor reached, and about a country or a whole sector only "
+        "as far as `representativeness_en` of the monitor says so.",
+        "Een marge zegt hoeveel het cijfer met andere steekproeven van dezelfde soort zou verschuiven. Zij zegt niet "
+        "wie er mee wilde doen: een cijfer gaat over wie de monitor bereikte, en over een land of een hele sector "
+        "alleen voor zover `representativeness_nl` van de monitor dat zegt.",
     ),
     (
         "`all` is the total of a dimension; `not_applicable` says that the question was not about it.",
@@ -195,9 +203,12 @@ def _section(dataset: Dataset, table: Table) -> str:
 
 def _codes_section(name: str, header: list[str], rows: list[list[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(each.replace("_", " "))}</th>' for each in header)
+    languages = [' lang="nl"' if each.endswith("_nl") else "" for each in header[3:]]
     body = "".join(
-        f'<tr><th scope="row"><code>{escape(code)}</code></th><td>{escape(en)}</td><td lang="nl">{escape(nl)}</td>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in besides)
+        # a code that is long breaks at its words
+        f'<tr><th scope="row"><code>{escape(code).replace("_", "_<wbr>")}</code></th>'
+        f'<td>{escape(en)}</td><td lang="nl">{escape(nl)}</td>'
+        + "".join(f"<td{nl}>{escape(cell)}</td>" for nl, cell in zip(languages, besides, strict=True))
         + "</tr>"
         for code, en, nl, *besides in rows
     )
@@ -265,7 +276,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; 
   overflow-wrap: anywhere }
 thead th { color: var(--soft); font-size: .8rem; border-bottom-width: 2px }
 .codes { table-layout: auto }
-.codes td, .codes thead th { overflow-wrap: break-word }
+.codes td, .codes thead th, .codes code { overflow-wrap: break-word }
 section { overflow-x: auto }
 tbody th { font-weight: 400 }
 table:not(.codes) thead th:first-child { width: 17rem }

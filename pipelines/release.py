@@ -204,7 +204,7 @@ def _make(
     clock = time.perf_counter()
     aside.mkdir(parents=True, mode=0o750)
     files = _lay_out_house(build, aside)
-    remedy, seconds["audit"] = _Remedy(), 0.0
+    remedy, unremedied, seconds["audit"] = _Remedy(), disclosed, 0.0
     while True:
         outputs = _write_outputs(build, id, disclosed, aside)
         with ThreadPoolExecutor(1) as pool:  # one core writes programs, the other one compares with the release before
@@ -215,7 +215,7 @@ def _make(
             seconds["audit"] += time.perf_counter() - waited
         if (more := _remedy(said, remedy)) == remedy:
             break
-        remedy, disclosed = more, _as_remedied(build, more)
+        remedy, disclosed = more, _as_remedied(build, unremedied, more)
         id = _id(build, disclosed)
         gate = _gate(build, id)
         _clear_outputs(aside)
@@ -547,12 +547,13 @@ def _disclose(build: Build, withheld: "frozenset[Place]" = frozenset()) -> "Disc
         )  # fmt: skip
 
 
-def _as_remedied(build: Build, remedy: _Remedy) -> "Disclosed":
+def _as_remedied(build: Build, disclosed: "Disclosed", remedy: _Remedy) -> "Disclosed":
     """The same with nothing of what is withheld, and what is kept as the release before shows it."""
     from pipelines.disclosure import outputs
 
     before = history.latest(build.settings)
-    disclosed = _disclose(build, remedy.withheld)
+    if remedy.withheld:
+        disclosed = _disclose(build, remedy.withheld)
     return outputs.keep(disclosed, remedy.kept, before, before / "restricted" / LEDGER) if remedy.kept else disclosed
 
 

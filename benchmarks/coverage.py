@@ -232,7 +232,7 @@ def against_peers(design: Design, runs: int) -> tuple[float, float, float]:
     k, total = w.shape[1], w.sum(axis=1)
     moves = (t - (t.sum(axis=1) / total)[:, None] * w) / total[:, None]
     peers = k / (k - 1) * (moves**2).sum(axis=1)
-    given = se > 0  # in a run or two five respondents are of one mind, and there is no interval
+    given = se > 0  # where its respondents are all of one mind there is no interval
     gap, true, se, df, peers = gap[given], true[given], se[given], df[given], peers[given]
     plain_df = (se**2 + peers) ** 2 / (se**4 / df + peers**2 / (k - 1))
     plain = abs(gap - true) <= stdtrit(plain_df, 0.975) * np.sqrt(se**2 + peers)

@@ -373,6 +373,11 @@ class Contract(Strict):
             contract = contract.model_copy(update={"wave": self.waves.get(order), "waves": {}})
         return contract
 
+    @property
+    def in_turn(self) -> list["Contract"]:
+        """The contract as it was agreed first, and as it holds from each of its versions on."""
+        return [self, *(self.at(version.from_) for version in self.versions)]
+
     def _with(self, version: Version) -> "Contract":
         columns = {n: c for n, c in self.columns.items() if n not in version.remove} | version.columns
         discard = [n for n in self.discard if n not in (*version.remove, *version.columns)] + version.discard

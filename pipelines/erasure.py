@@ -69,7 +69,7 @@ def _finds(contract: Contract | None, kind: str) -> bool:
     """Whether a contract maps ids of this kind, in every version of it."""
     if contract is None:
         return False
-    return all(each.one(kind) for each in (contract, *(contract.at(v.from_) for v in contract.versions)))
+    return all(each.one(kind) for each in contract.in_turn)
 
 
 def _lost(settings: Settings, source: str, lost: Mapping[str, list[str]], is_there: bool) -> str:

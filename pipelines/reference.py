@@ -121,7 +121,7 @@ def load(raw: Path, contracts: Mapping[str, Contract]) -> dict[str, Rows]:
         for (monitor, audience, stratum), number in sorted(drawn.items())
     ]
     lists["sources"] = [_source_row(name, contract) for name, contract in sorted(contracts.items())]
-    lists["questions"] = [row for name, contract in sorted(contracts.items()) for row in questions(name, contract)]
+    lists["questions"] = [row for name, contract in sorted(contracts.items()) for row in _questions(name, contract)]
     return lists
 
 
@@ -183,10 +183,10 @@ def _source_row(name: str, contract: Contract) -> dict[str, str]:
     }
 
 
-def questions(name: str, contract: Contract) -> Rows:
+def _questions(name: str, contract: Contract) -> Rows:
     """How a source asks for each measure, a row per measure and version of the question, in every `versions` entry."""
     bases: dict[tuple[str, int], set[str]] = {}
-    for one in (contract, *(contract.at(version.from_) for version in contract.versions)):
+    for one in contract.in_turn:
         for _, question in one.questions:
             for code in measures_of(question):
                 base = "answered" if isinstance(question, Question) else question.base

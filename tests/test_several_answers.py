@@ -44,7 +44,7 @@ CONTRACT: dict[str, Any] = {
     "files": "*.sav",
     "format": {"kind": "spss"},
     "delivery": {"mode": "append", "order": r"(\d)"},
-    "gate": {"max_drop": 0.5},
+    "gate": {"max_drop": 0.5},  # of so few answers another base alone takes more than the usual tenth
     "columns": {
         "id": {"role": "response"},
         "why1": WHY | LEFT_OUT,

@@ -26,8 +26,15 @@ def record(inputs: "Inputs") -> dict[str, JSON]:
     from pipelines import plan
 
     agreed = {s.name: s.contract for s in inputs.sources.values()}
+    asked: dict[str, dict[str, dict[str, str]]] = {}  # source → measure → version of the question → base
+    for row in inputs.lists["questions"]:
+        asked.setdefault(row["source_code"], {}).setdefault(row["measure_code"], {})[row["question_version"]] = row[
+            "base"
+        ]
     return {
-        "contracts": {s.name: _contract(s.name, s.contract, s.measures) for s in inputs.sources.values()},
+        "contracts": {
+            s.name: _contract(s.contract, s.measures, asked.get(s.name, {})) for s in inputs.sources.values()
+        },
         "lists": {name: _items(name, rows, agreed) for name, rows in inputs.lists.items() if name not in MADE},
         "rules": digest(inputs.rules.model_dump(mode="json")),
         "models": {
@@ -67,13 +74,8 @@ def news(inputs: "Inputs", earlier: Mapping[str, JSON]) -> list[str]:
     return said
 
 
-def _contract(name: str, contract: "Contract", measures: Mapping[str, JSON]) -> JSON:
-    from pipelines import reference
-
+def _contract(contract: "Contract", measures: Mapping[str, JSON], asked: JSON) -> JSON:
     whole = contract.model_dump(mode="json")
-    asked: dict[str, dict[str, str]] = {}
-    for row in reference.questions(name, contract):
-        asked.setdefault(row["measure_code"], {})[row["question_version"]] = row["base"]
     return {
         "monitor": contract.monitor,
         "audience": contract.audience,

@@ -208,7 +208,7 @@ def _codes_section(name: str, header: list[str], rows: list[list[str]]) -> str:
         # a code that is long breaks at its words
         f'<tr><th scope="row"><code>{escape(code).replace("_", "_<wbr>")}</code></th>'
         f'<td>{escape(en)}</td><td lang="nl">{escape(nl)}</td>'
-        + "".join(f"<td{nl}>{escape(cell)}</td>" for nl, cell in zip(languages, besides, strict=True))
+        + "".join(f"<td{language}>{escape(cell)}</td>" for language, cell in zip(languages, besides, strict=True))
         + "</tr>"
         for code, en, nl, *besides in rows
     )

@@ -65,8 +65,8 @@ def show(
         figures = ", ".join(c.name for c in FIGURES)
         rows = _table(
             con,
-            f"SELECT organisation_code, {KEYS}, {', '.join(ABOUT[:-1])}, "
-            f"{figures}, 'F' AS conf_status, NULL::VARCHAR AS suppression_reason, provenance "
+            f"SELECT organisation_code, {KEYS}, {', '.join(ABOUT)}, "
+            f"{figures}, 'F' AS conf_status, NULL::VARCHAR AS suppression_reason "
             f"FROM shown ORDER BY organisation_code, {KEYS}",
         )
         known = ", ".join(c.name for c in LEDGER)

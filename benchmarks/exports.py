@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import duckdb
 
 from pipelines.settings import PROJECT
 
+SOURCE = "klantcontact_customers"
+ANSWERS = 2.013  # of a row
 DIRT = 1_000  # one in so many grades is none
 
 
@@ -54,6 +57,19 @@ def following(cache: Path, like: Path, after: int, rows: int) -> Path:
         answered_on = f"DATE '{since}' + ((i - {after}) * {days} // {rows})::INTEGER"
         _write(file, after, after + rows, organisations(), "utf-8", answered_on)
     return file
+
+
+def raw_folder(place: Path, files: list[Path]) -> Path:
+    """A raw folder with these deliveries; links, as they are only read."""
+    folder = place / "raw" / SOURCE
+    folder.mkdir(parents=True)
+    contract = (PROJECT / "raw" / SOURCE / "contract.yml").read_text(encoding="utf-8")
+    contract = contract.replace("*.csv.gz", "*.csv").replace("windows-1252", "utf-8")
+    (folder / "contract.yml").write_text(contract, encoding="utf-8")
+    for file in files:
+        os.link(file, folder / file.name)
+    (place / "state").mkdir()
+    return place / "raw"
 
 
 def organisations() -> list[str]:

@@ -24,7 +24,6 @@ from benchmarks import exports, measure, nightly
 from benchmarks.measure import Measured
 from pipelines.settings import PROJECT
 
-SOURCE = nightly.SOURCE
 SIZES = {
     "sources": [5, 50, 500],
     "deliveries": [10, 100, 1_000, 5_000],
@@ -40,20 +39,22 @@ ROWS = 20  # of a delivery where the number of deliveries matters, not their siz
 class Grown:
     of: str
     size: int
-    steps: dict[str, Measured]
+    steps: dict[str, list[Measured]]
 
 
-def run(cache: Path, wanted: dict[str, list[int]], steps: Sequence[str]) -> list[Grown]:
-    """Every size of what grows; `steps` may leave out the first refresh and all that needs it."""
-    done = []
-    for of, sizes in wanted.items():
-        for size in sizes:
+def run(cache: Path, wanted: dict[str, list[int]], steps: Sequence[str], repeats: int) -> list[Grown]:
+    """Every size of what grows, all in turn; `steps` may leave out the first refresh and all that needs it."""
+    every = [Grown(of, size, {}) for of, sizes in wanted.items() for size in sizes]
+    for turn in range(repeats):
+        for grown in every:
+            told = []
             with tempfile.TemporaryDirectory(dir=cache) as folder:
-                last = _place(cache, Path(folder), of, size)
-                done.append(Grown(of, size, dict(_steps(Path(folder), last, steps))))
-            told = ", ".join(f"{name} {one.wall:.1f} s" for name, one in done[-1].steps.items())
-            print(f"{of} {size:,}: {told}", file=sys.stderr)
-    return done
+                last = _place(cache, Path(folder), grown.of, grown.size)
+                for name, one in _steps(Path(folder), last, steps):
+                    grown.steps.setdefault(name, []).append(one)
+                    told.append(f"{name} {one.wall:.1f} s")
+            print(f"{grown.of} {grown.size:,}, {turn + 1}/{repeats}: {', '.join(told)}", file=sys.stderr)
+    return every
 
 
 def start(repeats: int = 5) -> Measured:
@@ -87,28 +88,28 @@ def _place(cache: Path, place: Path, of: str, size: int) -> Path:
     """Make the raw folder; gives the delivery that comes last."""
     if of in ("sources", "deliveries"):
         sources, deliveries = (size, 10) if of == "sources" else (1, size)
-        names = [f"{SOURCE}_{n:04}" for n in range(sources)]
+        names = [f"{exports.SOURCE}_{n:04}" for n in range(sources)]
         return _small(cache, place, names, deliveries)
-    rows = round((400_000 if of == "organisations" else size) / nightly.ANSWERS)
+    rows = round((400_000 if of == "organisations" else size) / exports.ANSWERS)
     if of == "delivery":
-        before = round(160_000 / nightly.ANSWERS)
+        before = round(160_000 / exports.ANSWERS)
         *small, like = exports.write(cache, before, 4)
         large = exports.following(cache, like, before, rows)
-        return nightly.raw_folder(place, [*small, large]) / SOURCE / large.name
+        return exports.raw_folder(place, [*small, large]) / exports.SOURCE / large.name
     codes = None
     if of == "organisations":
         codes = [f"organisation_{n:06}" for n in range(size)]
     files = exports.write(cache, rows, nightly.DELIVERIES if of == "history" else 4, codes=codes)
-    raw = nightly.raw_folder(place, files)
+    raw = exports.raw_folder(place, files)
     if codes is not None:
         _participants(raw, codes)
-    return raw / SOURCE / files[-1].name
+    return raw / exports.SOURCE / files[-1].name
 
 
 def _small(cache: Path, place: Path, names: list[str], deliveries: int) -> Path:
     """Sources with deliveries of a few rows, which are some of one export, one after the other."""
     (export,) = exports.write(cache, ROWS * len(names) * deliveries)
-    contract = (PROJECT / "raw" / SOURCE / "contract.yml").read_text(encoding="utf-8")
+    contract = (PROJECT / "raw" / exports.SOURCE / "contract.yml").read_text(encoding="utf-8")
     for now, then in (("*.csv.gz", "*.csv"), ("windows-1252", "utf-8"), (r"(\d{4}-Q[1-4])", r"_(\d{4})")):
         contract = contract.replace(now, then)
     (place / "state").mkdir()
@@ -139,14 +140,15 @@ def _participants(raw: Path, codes: list[str]) -> None:
 
 
 def table(done: list[Grown]) -> str:
-    """Seconds on the clock and of the processor as Markdown, and the most memory."""
+    """The medians of the seconds on the clock and of the processor as Markdown, and the most memory."""
     names = [name for name in STEPS if any(name in one.steps for one in done)]
     lines = [
         "| | size | " + " | ".join(f"{STEPS[name]}, s | CPU s" for name in names) + " | memory MiB |",
         "|---|--:|" + "--:|--:|" * len(names) + "--:|",
     ]
     for one in done:
-        cells = [f"{s.wall:.1f} | {s.cpu:.1f}" if (s := one.steps.get(name)) else " | " for name in names]
-        memory = max(step.memory for step in one.steps.values()) / (1 << 20)
+        middle = {name: measure.median(done) for name, done in one.steps.items()}
+        cells = [f"{s.wall:.1f} | {s.cpu:.1f}" if (s := middle.get(name)) else " | " for name in names]
+        memory = max(step.memory for step in middle.values()) / (1 << 20)
         lines.append(f"| {one.of} | {one.size:,} | {' | '.join(cells)} | {memory:,.0f} |")
     return "\n".join(lines)

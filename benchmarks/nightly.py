@@ -3,6 +3,9 @@
 full    the first refresh, of all 24 deliveries
 night   23 deliveries are published already, the last one arrived
 
+and, if they are asked for, programs of `refresh.py` that make the figures of all 24 deliveries anew: what a night costs
+those who do not keep what they made. These are measured with starting and imports, the first two without.
+
 The deliveries are the quarters of six years, or all of one year, and equally large, or the last one has as many
 answers as are asked for.
 
@@ -15,67 +18,83 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import exports, measure
+from benchmarks import exports, measure, refresh
 from benchmarks.measure import Measured
-from pipelines.settings import PROJECT
 
 DELIVERIES = 24
-ANSWERS = 2.013  # a row of the export
-SOURCE = "klantcontact_customers"
 
 
-def run(cache: Path, sizes: list[int], repeats: int, years: int, last_has: int | None = None) -> str:
-    """The table as Markdown, for histories of so many answers, in six years or in one."""
+@dataclass
+class History:
+    """What was measured of histories with so many answers."""
+
+    answers: int
+    runs: dict[str, list[Measured]] = field(default_factory=dict)  # full, night, and the programs beside them
+    bytes_cpu: list[float] = field(default_factory=list)  # of the night's CPU seconds, those that copy and sum up bytes
+
+
+def run(
+    cache: Path, sizes: Sequence[int], repeats: int, years: int, last_has: int | None = None, beside: Sequence[str] = ()
+) -> list[History]:
+    """Histories of so many answers, in six years or in one, with programs of `refresh.py` beside them, all in turn."""
+    pythons = {name: refresh.python(cache, name) for name in beside}
+    histories = [History(size) for size in sizes]
+    for turn in range(repeats):
+        for history in histories:
+            rows = round(history.answers / exports.ANSWERS)
+            files = exports.write(cache, rows, DELIVERIES, by_quarter=years > 1)
+            if last_has is not None:
+                files[-1] = exports.following(cache, files[-1], rows, round(last_has / exports.ANSWERS))
+            with tempfile.TemporaryDirectory(dir=cache) as place:
+                done = _once(Path(place), files) | {
+                    name: refresh.once(name, Path(place), python, None) for name, python in pythons.items()
+                }
+                history.bytes_cpu.append(_bytes(Path(place) / "warehouse" / "current"))
+            for name, one in done.items():
+                history.runs.setdefault(name, []).append(one)
+                print(f"{history.answers:,}, {turn + 1}/{repeats} {name}: {one.wall:.1f} s", file=sys.stderr)
+    return histories
+
+
+def _once(place: Path, files: list[Path]) -> dict[str, Measured]:
+    """A refresh of all these deliveries, and one of the last of them; the release of the latter stays in `place`."""
+    raw = exports.raw_folder(place, files)
+    key = place / "state" / "key"
+    key.touch(0o600)
+    key.write_text(refresh.KEY)  # that of the programs beside it, whose pseudonyms are compared
+    full = measure.apart("benchmarks.nightly", str(place))
+    shutil.rmtree(place / "warehouse")
+    last = sorted((raw / exports.SOURCE).glob("*.csv"))[-1]
+    aside = place / last.name
+    last.rename(aside)
+    measure.apart("benchmarks.nightly", str(place))
+    aside.rename(last)
+    return {"full": full, "night": measure.apart("benchmarks.nightly", str(place))}
+
+
+def table(histories: list[History]) -> str:
+    """The medians as Markdown; the ratios of CPU are of a night without copying and summing up bytes."""
     lines = [
-        "| answers | | wall s | CPU s | memory MiB | bytes, CPU s | of a full one | of the first night |",
-        "|--:|---|--:|--:|--:|--:|--:|--:|",
+        "| answers | | wall s | CPU s | memory MiB | bytes, CPU s | of a full one | of first night | night, wall |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     first = 0.0
-    for size in sizes:
-        rows = round(size / ANSWERS)
-        files = exports.write(cache, rows, DELIVERIES, by_quarter=years > 1)
-        if last_has is not None:
-            files[-1] = exports.following(cache, files[-1], rows, round(last_has / ANSWERS))
-        done: dict[str, list[Measured]] = {"full": [], "night": []}
-        bytes_ = []
-        for _ in range(repeats):
-            with tempfile.TemporaryDirectory(dir=cache) as place:
-                raw = raw_folder(Path(place), files)
-                done["full"].append(measure.apart("benchmarks.nightly", place))
-                shutil.rmtree(Path(place) / "warehouse")
-                last = sorted((raw / SOURCE).glob("*.csv"))[-1]
-                aside = Path(place) / last.name
-                last.rename(aside)
-                measure.apart("benchmarks.nightly", place)
-                aside.rename(last)
-                done["night"].append(measure.apart("benchmarks.nightly", place))
-                bytes_.append(_bytes(Path(place) / "warehouse" / "current"))
-        full, night = (measure.median(each) for each in done.values())
-        first = first or night.cpu - min(bytes_)
-        apart = min(bytes_)
-        for name, one in (("full", full), ("night", night)):
-            ratios = " | | |"
+    for history in histories:
+        middle = {name: measure.median(done) for name, done in history.runs.items()}
+        night, apart = middle["night"], min(history.bytes_cpu)
+        first = first or night.cpu - apart
+        for name, one in middle.items():
+            ratios = f" | | | {night.wall / one.wall:.2f} × |"
             if name == "night":
-                ratios = f"{apart:.1f} | {(one.cpu - apart) / full.cpu:.2f} | {(one.cpu - apart) / first:.2f} |"
+                cpu = night.cpu - apart
+                ratios = f"{apart:.1f} | {cpu / middle['full'].cpu:.2f} | {cpu / first:.2f} | |"
             numbers = f"{one.wall:.1f} | {one.cpu:.1f} | {one.memory / (1 << 20):,.0f}"
-            lines.append(f"| {one.rows:,} | {name} | {numbers} | {ratios}")
+            lines.append(f"| {one.rows:,} | {refresh.NAMES.get(name, name)} | {numbers} | {ratios}")
     return "\n".join(lines)
-
-
-def raw_folder(place: Path, files: list[Path]) -> Path:
-    """A raw folder with these deliveries; links, as they are only read."""
-    folder = place / "raw" / SOURCE
-    folder.mkdir(parents=True)
-    contract = (PROJECT / "raw" / SOURCE / "contract.yml").read_text(encoding="utf-8")
-    contract = contract.replace("*.csv.gz", "*.csv").replace("windows-1252", "utf-8")
-    (folder / "contract.yml").write_text(contract, encoding="utf-8")
-    for file in files:
-        os.link(file, folder / file.name)
-    (place / "state").mkdir()
-    return place / "raw"
 
 
 def _bytes(release: Path) -> float:

@@ -11,19 +11,17 @@ release that Meetlat made in the same turn (`figures.py`).
 """
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
 
-from benchmarks import exports, figures, measure, nightly
+from benchmarks import exports, figures, measure
 from benchmarks.measure import Measured
 from pipelines.settings import PROJECT
 
@@ -55,24 +53,24 @@ def run(
 ) -> dict[int, Results]:
     """By number of answers, every measurement of Meetlat, with so much memory, and the baselines that are named."""
     names = ["meetlat", *(name for name in names if name != "meetlat")]
-    pythons = {name: _python(cache, name) for name in names}
+    pythons = {name: python(cache, name) for name in names}
     every: dict[int, Results] = {}
     for size in sizes:
-        files = exports.write(cache, round(size / nightly.ANSWERS), deliveries)
+        files = exports.write(cache, round(size / exports.ANSWERS), deliveries)
         every[size] = {name: [] for name in names}
         for turn in range(repeats):
             with tempfile.TemporaryDirectory(dir=cache) as place:
-                nightly.raw_folder(Path(place), files)
+                exports.raw_folder(Path(place), files)
                 for name in names:
-                    every[size][name].append(_once(name, Path(place), pythons[name], memory))
+                    every[size][name].append(once(name, Path(place), pythons[name], memory))
                     done = every[size][name][-1]
                     told = _stages(Path(place) / f"{name}.txt")
                     print(f"{size:,}, {turn + 1}/{repeats} {name}: {done.wall:.1f} s{told}", file=sys.stderr)
     return every
 
 
-def _once(name: str, place: Path, python: Path, memory: str | None) -> Measured:
-    """One of them on the raw folder in `place`, its figures compared."""
+def once(name: str, place: Path, python: Path, memory: str | None) -> Measured:
+    """One of them on the raw folder in `place`; the figures of a baseline are compared with the release there."""
     if name == "meetlat":
         own = {f"MEETLAT_{n.upper()}": str(place / n) for n in ("raw", "warehouse", "state")} | {"MEETLAT_KEY": KEY}
         own |= {"MEETLAT_MEMORY": memory} if memory else {}
@@ -102,7 +100,7 @@ def _stages(printed: Path) -> str:
     return f" ({lines[-1].strip()})" if lines else ""
 
 
-def _python(cache: Path, name: str) -> Path:
+def python(cache: Path, name: str) -> Path:
     """The interpreter that a baseline runs in: this one, or one of its own with the libraries of its list."""
     libraries = BASELINES / f"{name}.txt"
     if not libraries.exists():
@@ -133,12 +131,3 @@ def table(every: dict[int, Results]) -> str:
             numbers = f"{one.wall:.1f} | {one.cpu:.1f} | {one.memory / (1 << 20):,.0f}"
             lines.append(f"| {one.rows:,} | {NAMES[name]} | {numbers} | {ratio}")
     return "\n".join(lines)
-
-
-def document(about: str, every: dict[int, Results]) -> str:
-    """Every measurement as JSON."""
-    sizes = {
-        str(size): {name: [asdict(one) for one in done] for name, done in results.items()}
-        for size, results in every.items()
-    }
-    return json.dumps({"about": about, "answers": sizes}, indent=1) + "\n"

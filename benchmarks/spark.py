@@ -12,28 +12,33 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import exports, measure, nightly
+from benchmarks import exports, measure
 
-ANSWERS = nightly.ANSWERS
 STEPS = {"staged": "stage a delivery", "superseded": "compare the deliveries", "cube": "facts and cube of a delivery"}
 
 
-def run(cache: Path, size: int, deliveries: int, master: str) -> str:
-    """Two tables as Markdown: what a million answers cost, and what Spark adds."""
-    files = exports.write(cache, round(size / ANSWERS), deliveries)
+def run(cache: Path, size: int, deliveries: int, master: str) -> list[dict[str, Any]]:
+    """What the deliveries cost with threads of one process, and on Spark."""
+    files = exports.write(cache, round(size / exports.ANSWERS), deliveries)
     done: list[dict[str, Any]] = []
     for arguments in ([], [master]):
         with tempfile.TemporaryDirectory(dir=cache) as place:
-            nightly.raw_folder(Path(place), files)
+            exports.raw_folder(Path(place), files)
             done.append(measure.told("benchmarks.spark", place, *arguments))
+            done[-1] |= {"master": master, "delivered": sum(file.stat().st_size for file in files)}
+    return done
+
+
+def table(done: list[dict[str, Any]]) -> str:
+    """Two tables as Markdown: what a million answers cost, and what Spark adds."""
     here, spark = done
     millions = here["answers"] / 1e6
     lines = ["| of a million answers | CPU s | MB |", "|---|--:|--:|"]
-    lines.append(f"| the delivery | | {sum(f.stat().st_size for f in files) / 1e6 / millions:.0f} |")
+    lines.append(f"| the delivery | | {here['delivered'] / 1e6 / millions:.0f} |")
     for step, text in STEPS.items():
         lines.append(f"| {text} | {here['cpu'][step] / millions:.1f} | {here['bytes'][step] / 1e6 / millions:.1f} |")
     lines += ["", "| | wall s | CPU s | begin, s | stage, s | facts and cube, s |", "|---|--:|--:|--:|--:|--:|"]
-    for name, one in (("threads of one process", here), (f"Spark, {master}", spark)):
+    for name, one in (("threads of one process", here), (f"Spark, {spark['master']}", spark)):
         numbers = [
             one["wall"],
             sum(one["cpu"].values()),

@@ -26,7 +26,6 @@ NAMES = {
     "four": "Meetlat, four deliveries side by side",
 }
 AGAINST = {"one": "bare", "one-1": "bare-1", "four": "bare"}  # what each is compared with: as many cores
-SOURCE = "klantcontact_customers"
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,13 @@ def _staged(files: list[Path], out: Path, encoding: str, threads: int | None = N
     from pipelines.readers import delimited  # noqa: F401 - imported on first use otherwise
 
     present = replace(settings.load(), threads=threads)
-    known = contracts.load(present.raw / SOURCE)
+    known = contracts.load(present.raw / exports.SOURCE)
     form = {"kind": "csv", "encoding": encoding, "delimiter": ";"}
     contract = contracts.Contract.model_validate(known.model_dump(by_alias=True) | {"format": form})
-    lists = reference.load(present.raw, {SOURCE: contract})
-    measures = {code: reference.measure(lists, code, SOURCE) for code in contract.measures}
+    lists = reference.load(present.raw, {exports.SOURCE: contract})
+    measures = {code: reference.measure(lists, code, exports.SOURCE) for code in contract.measures}
     arrived = [
-        deliveries.Delivery(SOURCE, file, deliveries.digest(file) or "", f"2011-Q{place}")
+        deliveries.Delivery(exports.SOURCE, file, deliveries.digest(file) or "", f"2011-Q{place}")
         for place, file in enumerate(files, 1)
     ]
     for delivery in arrived:

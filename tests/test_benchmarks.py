@@ -30,8 +30,8 @@ def run(*arguments: str) -> list[str]:
             marks=pytest.mark.long,
         ),
         pytest.param(
-            "nightly --answers 20000 --last 1000 --years 1 --repeats 1",
-            "| answers | | wall s | CPU s | memory MiB | bytes, CPU s | of a full one | of the first night |",
+            "nightly --answers 20000 --last 1000 --years 1 --beside engine",
+            "| answers | | wall s | CPU s | memory MiB | bytes, CPU s | of a full one | of first night | night, wall |",
             marks=pytest.mark.long,
         ),
     ],
@@ -51,5 +51,5 @@ def test_the_baselines_make_the_same_figures(tmp_path: Path) -> None:
         "refresh", "--answers", "20000", "--deliveries", "4", "--repeats", "1", "--cache", str(tmp_path / "cache"),
         "--json", str(told), "--only", *BASELINES,
     )  # fmt: skip
-    (answers,) = json.loads(told.read_text())["answers"].values()
+    (answers,) = json.loads(told.read_text())["results"].values()
     assert {name: runs[0]["rows"] for name, runs in answers.items()} == dict.fromkeys(BASELINES, 19_973)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Made = TypeVar("Made")
 MANY = 1_000  # files of a table: where there are more, small ones are read together
+Key = tuple[Any, ...]  # a Source and a Delivery, of a share its number and how many there are
 Begun = tuple[Path, dict[str, dict[str, JSON]]]
 BEGUN = "restricted file"
 Item = TypeVar("Item")
@@ -399,10 +400,11 @@ class Build:
         dry: bool = False,
         full: bool = False,
         superseded: Mapping[str, Part | None] | None = None,
+        store: Store | None = None,
     ) -> None:
         self.inputs = inputs
         self.settings = inputs.settings
-        self.store = Store(inputs.settings.warehouse / "parts")
+        self.store = store or Store(inputs.settings.warehouse / "parts")
         self.report = report
         self.dry = dry
         self.full = full
@@ -470,8 +472,19 @@ class Build:
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"staging {delivery.source}/{delivery.path.name}")
             erased = self.inputs.erased.get(source.name, staging.NOBODY)
-            key = self.inputs.key
-            return staging.stage(self.settings, delivery, source.contract, source.measures, key, folder, erased)
+            of = staging.n_shares(delivery, source.contract)
+            found = [self.store.find(*self._share(source, delivery, first, of)) for first in range(of if of > 1 else 0)]
+            shares = [share for share in found if share is not None]
+            return staging.stage(
+                self.settings,
+                delivery,
+                source.contract,
+                source.measures,
+                self.inputs.key,
+                folder,
+                erased,
+                shares if len(shares) == of else (),
+            )
 
         try:
             why = f"{delivery.path.name} is not staged yet"
@@ -484,6 +497,38 @@ class Build:
         except DeliveryRefused as refused:
             self.refused[delivery.path] = str(refused)
         return None
+
+    def judged(self, source: Source, delivery: Delivery, first: int, of: int) -> None:
+        """Judge a share of a large delivery, for `staged` to find. No release stands on it, so the next one removes it.
+
+        A delivery that is refused is left to `staged`, which says so.
+        """
+        if delivery.path in self.refused:
+            return
+        from pipelines import staging
+
+        def write(folder: Path) -> dict[str, JSON]:
+            erased = self.inputs.erased.get(source.name, staging.NOBODY)
+            return staging.judge_share(
+                self.settings,
+                delivery,
+                source.contract,
+                source.measures,
+                self.inputs.key,
+                folder,
+                erased,
+                first=first,
+                of=of,
+            )
+
+        try:
+            self._make(*self._share(source, delivery, first, of), write)
+        except (FileNotFoundError, DeliveryRefused) as refused:
+            self.refused[delivery.path] = str(refused)
+
+    def _share(self, source: Source, delivery: Delivery, first: int, of: int) -> tuple[str, str]:
+        """Name and hash of the part."""
+        return f"judged.{source.name}", digest([self.staged_hash(source, delivery), first, of])
 
     def accepted(self, source: Source) -> list[tuple[Delivery, Part]]:
         """The deliveries of a source that could be staged, in delivery order."""
@@ -573,11 +618,11 @@ class Build:
 
     def unmade(
         self,
-        keys: Iterable[tuple[Source, Delivery]],
-        make: Callable[["Build", Source, Delivery], object],
+        keys: Iterable[Key],
+        make: Callable[..., object],
         superseded: Mapping[str, Part | None],
-    ) -> list[tuple[Source, Delivery]]:
-        """Those of these deliveries of which `make`, a method of Build, would make something that is not there."""
+    ) -> list[Key]:
+        """Those of these deliveries, or shares, of which `make`, a method of Build, would make what is not there."""
         dry = Build(self.inputs, dry=True, superseded=superseded)
         dry.refused = dict(self.refused)
         missing = []

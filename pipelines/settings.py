@@ -28,6 +28,7 @@ class Settings:
     keep: int  # releases that are kept at least
     keep_days: int  # and those younger than this
     spark: str | None = None  # where `--engine spark` finds Spark
+    exchange: str | None = None  # storage through which its machines hand each other files, where they share no folder
 
     @property
     def current(self) -> Path:
@@ -60,6 +61,7 @@ def load() -> Settings:
         keep=number("MEETLAT_KEEP", 5, 1),
         keep_days=number("MEETLAT_KEEP_DAYS", 14, 0),
         spark=os.environ.get("MEETLAT_SPARK") or None,
+        exchange=os.environ.get("MEETLAT_EXCHANGE") or None,
     )
     if settings.warehouse in (settings.state, *settings.state.parents):
         raise MeetlatError(

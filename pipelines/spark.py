@@ -5,12 +5,13 @@ same code, and put them where it looks for them. All else is left to it: what th
 with each other, the tables after the cube, the release; and also what an executor refused or found wrong, so that
 it is said in one way only.
 
-Folders are shared by all machines, at the same paths. Only numbers of tasks and sentences pass through Spark. What the
-numbers mean stands in a file beside the parts; the key and the register of the erased are read by the executors
-themselves, from the state folder or MEETLAT_KEY.
+Folders are shared by all machines, at the same paths; or files go through an exchange (`exchange.py`). Only numbers of
+tasks and sentences pass through Spark. What the numbers mean stands in a file. The key and the register of the erased
+are read by the executors themselves, from the state folder or MEETLAT_KEY.
 """
 
 import functools
+import io
 import os
 import pickle
 import shutil
@@ -27,21 +28,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines import erasure, plan, privacy
+from pipelines import erasure, exchange, plan, privacy, settings, staging
 from pipelines.deliveries import Delivery
 from pipelines.errors import MeetlatError, writing
+from pipelines.exchange import Exchange, Mirror
 from pipelines.models import CheckFailed
 from pipelines.parts import JSON, Part, flush
-from pipelines.plan import Build, Inputs, Source
+from pipelines.plan import Build, Inputs, Key, Source
 from pipelines.settings import Settings
 
-Keys = Sequence[tuple[Source, Delivery]]
+Keys = Sequence[Key]
 Lists = Mapping[str, Part | None]  # by source, which responses were replaced
-Step = Literal["look", "stage", "count"]
-STEPS: dict[Step, Callable[[Build, Source, Delivery], object]] = {"stage": Build.staged, "count": Build.of_delivery}
-LAYER = {"stage": "staged", "count": "cube"}  # under which the seconds are told
+Step = Literal["look", "judge", "stage", "count"]
+STEPS: dict[Step, Callable[..., object]] = {"judge": Build.judged, "stage": Build.staged, "count": Build.of_delivery}
+LAYER = {"judge": "staged", "stage": "staged", "count": "cube"}  # under which the seconds are told
 LEFT = "left"  # said by a task whose part the driver is to make, or to refuse
 MEMORY = "1GiB"  # of the engine in one task, unless MEETLAT_MEMORY of the executor says otherwise
+READS = ("judge", "stage")  # steps that read deliveries
 FIRST = 600.0  # seconds in which some executor must have come
 SEEN = 90.0  # seconds in which the driver must see what an executor wrote
 PORTS = {"spark": 7077, "sc": 15002}
@@ -54,7 +57,7 @@ class Job:
     step: Step
     inputs: Inputs
     superseded: Lists
-    tasks: list[tuple[str, int]]  # source, place among its deliveries
+    tasks: list[tuple[Any, ...]]  # source, place among its deliveries, and what else stands in the key
     key: str  # fingerprint
     erasures: dict[str, str]
 
@@ -67,25 +70,52 @@ def make(build: Build) -> None:
     with ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of pandas 3, which is not used
         opened: list[Any] = []
+        shared: Exchange | None = None
+
+        def session() -> Any:
+            nonlocal shared
+            if not opened:
+                build.report("starting Spark")
+                if build.settings.exchange:
+                    shared = stack.enter_context(exchange.begun(build.settings.exchange))
+                opened.append(stack.enter_context(_session(build.settings)))
+                _run(build, opened[0], shared, "look", [], {})
+            return opened[0]
 
         def distribute(step: Step, keys: Keys, lists: Lists) -> None:
             if not (todo := build.unmade(keys, STEPS[step], lists)):
                 return
-            if not opened:
-                build.report("starting Spark")
-                opened.append(stack.enter_context(_session(build.settings)))
-                _run(build, opened[0], "look", [], {})
-            clock = time.perf_counter()
-            build.report(f"{len(todo)} deliveries on Spark: {step}")
-            _run(build, opened[0], step, sorted(todo, key=lambda key: -_size(key[1])), lists)
+            spark, clock = session(), time.perf_counter()
+            build.report(f"{len(todo)} {'shares' if step == 'judge' else 'deliveries'} on Spark: {step}")
+            _run(build, spark, shared, step, sorted(todo, key=lambda key: -_size(key[1])), lists)
             build.made.append((LAYER[step], clock, time.perf_counter()))
 
-        every = [(s, d) for s in build.inputs.sources.values() for d in s.deliveries]
-        distribute("stage", [(s, d) for s, d in every if d.path.exists()], {})
+        every = [(s, d) for s in build.inputs.sources.values() for d in s.deliveries if d.path.exists()]
+        distribute("judge", _shares(build.unmade(every, Build.staged, {}), session), {})
+        distribute("stage", every, {})
         keys: Keys = []
         for model in build.inputs.models.values():
             keys = build.delivered(model) if model.per_delivery else keys
         distribute("count", keys, {name: build.superseded(source) for name, source in build.inputs.sources.items()})
+
+
+def _shares(keys: Keys, session: Callable[[], Any]) -> Keys:
+    """The shares of those deliveries for which all others would wait if a single task judged them."""
+    divided = [(s, d, n) for s, d in keys if d.refused is None and (n := staging.n_shares(d, s.contract)) > 1]
+    if not divided:
+        return []
+    at_once = len(session().range(1 << 10).mapInArrow(_one, "n bigint").collect())
+    fair = sum(_size(d) for _, d in keys) / at_once
+    return [(s, d, first, n) for s, d, n in divided if _size(d) > fair for first in range(n)]
+
+
+def _one(batches: Iterator[Any]) -> Iterator[Any]:
+    """A row of each task of a range that Spark divides as it likes: into as many as it does at once."""
+    import pyarrow as pa
+
+    for _ in batches:
+        pass
+    yield pa.RecordBatch.from_arrays([pa.array([1], pa.int64())], ["n"])
 
 
 def _size(delivery: Delivery) -> int:
@@ -97,12 +127,11 @@ def _size(delivery: Delivery) -> int:
 # --- the driver ----------------------------------------------------------------------------------
 
 
-def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None:
+def _run(build: Build, spark: Any, shared: Exchange | None, step: Step, todo: Keys, lists: Lists) -> None:
     """Have one step of these deliveries done; the large ones first. Only to look whether executors can, without any."""
-    folder = build.store.folder / ".aside" / f"spark-{uuid.uuid4().hex[:8]}"
     inputs = build.inputs
     places = {delivery.path: place for s in inputs.sources.values() for place, delivery in enumerate(s.deliveries)}
-    tasks = [(source.name, places[delivery.path]) for source, delivery in todo]
+    tasks = [(source.name, places[delivery.path], *share) for source, delivery, *share in todo]
     job = Job(
         step,
         replace(inputs, key=b"", erased={}),
@@ -111,16 +140,16 @@ def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None
         privacy.fingerprint(inputs.key),
         inputs.erasures,
     )
-    with writing(folder):
-        folder.mkdir(parents=True)
-        file = folder / "job"
-        file.touch(0o600)
-        file.write_bytes(pickle.dumps(_stamp()) + pickle.dumps(job))
-        flush(file)
     n = len(tasks) or 16
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        frame = spark.range(0, n, 1, n).mapInArrow(functools.partial(_work, str(file)), "number bigint, said string")
+        content = pickle.dumps(_stamp()) + pickle.dumps(job)
+        if shared is None:
+            place = stack.enter_context(_beside_parts(build, content))
+        else:
+            _bring(build, shared, step, todo, lists)
+            shared.write(step, content)
+            place = f"{shared.url}/{step}"
+        frame = spark.range(0, n, 1, n).mapInArrow(functools.partial(_work, place), "number bigint, said string")
         asked = pool.submit(frame.collect)
         try:
             said = {row["number"]: row["said"] for row in asked.result(FIRST if step == "look" else None)}
@@ -141,7 +170,38 @@ def _run(build: Build, spark: Any, step: Step, todo: Keys, lists: Lists) -> None
             raise
     if faults := sorted({sentence for sentence in said.values() if sentence and sentence != LEFT}):
         raise MeetlatError("\n".join(faults[:5]))
+    if shared is not None and step != "judge":
+        missing = [part for part in shared.parts() if not part[0].startswith("judged.") and not build.store.find(*part)]
+        with writing(build.store.folder):
+            exchange.each(lambda part: shared.fetch_part(build.store, *part), missing)
+        return
     _see(build, step, [key for number, key in enumerate(todo) if said[number] is None], lists)
+
+
+@contextmanager
+def _beside_parts(build: Build, content: bytes) -> Iterator[str]:
+    """The file of a job where all machines see it, as long as it lasts."""
+    folder = build.store.folder / ".aside" / f"spark-{uuid.uuid4().hex[:8]}"
+    with writing(folder):
+        folder.mkdir(parents=True)
+        file = folder / "job"
+        file.touch(0o600)
+        file.write_bytes(content)
+        flush(file)
+    try:
+        yield str(file)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bring(build: Build, shared: Exchange, step: Step, todo: Keys, lists: Lists) -> None:
+    """Bring what a step reads, as far as it is not there."""
+    if step in READS:
+        exchange.each(shared.bring_delivery, {delivery.sha256: delivery for _, delivery, *_ in todo}.values())
+    else:
+        parts = [build.staged(source, delivery) for source, delivery in todo]
+        parts += [lists[name] for name in {source.name for source, _ in todo}]
+        exchange.each(shared.bring_part, [part for part in parts if part is not None])
 
 
 def _see(build: Build, step: Step, made: Keys, lists: Lists) -> None:
@@ -283,43 +343,69 @@ def _outcome(file: str, number: int, cpus: int) -> str | None:
 
 
 def _do(file: str, number: int, cpus: int) -> str | None:
-    if not Path(file).exists():  # also where the driver is gone and another refresh has begun
+    shared = Exchange(file.rpartition("/")[0]) if "://" in file else None
+    if shared is None and not Path(file).exists():  # also where the driver is gone and another refresh has begun
         raise MeetlatError(
             f"{file} is not there. MEETLAT_RAW, MEETLAT_WAREHOUSE and MEETLAT_STATE must be storage that all machines "
-            "of Spark share, at the same paths."
+            "of Spark share, at the same paths; or set MEETLAT_EXCHANGE."
         )
-    job, build = _opened(file, cpus)
+    job, inputs = _opened(file, cpus)
     if job.step == "look":
         return None
-    name, place = job.tasks[number]
-    source = build.inputs.sources[name]
+    name, place, *share = job.tasks[number]
+    source = inputs.sources[name]
     delivery = source.deliveries[place]
-    if job.step == "stage" and not delivery.path.exists():
-        raise MeetlatError(f"{delivery.path} is not there; MEETLAT_RAW must be storage that all machines share.")
-    STEPS[job.step](build, source, delivery)
-    return LEFT if delivery.path in build.refused else None
+    with ExitStack() as stack:
+        build = Build(inputs, superseded=job.superseded)
+        if shared is not None:
+            build, delivery = stack.enter_context(_fetched(shared, job, inputs, source, delivery))
+        elif job.step in READS and not delivery.path.exists():
+            raise MeetlatError(f"{delivery.path} is not there; MEETLAT_RAW must be storage that all machines share.")
+        STEPS[job.step](build, source, delivery, *share)
+        return LEFT if delivery.path in build.refused else None
+
+
+@contextmanager
+def _fetched(
+    shared: Exchange, job: Job, inputs: Inputs, source: Source, delivery: Delivery
+) -> Iterator[tuple[Build, Delivery]]:
+    """A build whose parts come from the exchange, and what the task reads of a delivery. Nothing of it stays here."""
+    own = inputs.settings.warehouse
+    try:
+        store = Mirror(own / "parts", shared)
+        lists = job.superseded.get(source.name)
+        known = {} if lists is None else {source.name: store.find(lists.name, lists.hash)}
+        if job.step in READS:
+            (own / "raw").mkdir()
+            delivery = replace(delivery, path=shared.fetch_delivery(delivery, own / "raw"))
+        yield Build(inputs, superseded=known, store=store), delivery
+    finally:
+        for folder in [own / "raw", *(own / "parts").glob("[!.]*")]:  # beside them engines spill that are kept
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(file: str, cpus: int) -> tuple[Job, Build]:
-    """The job, with a build of this process. Raises MeetlatError if this machine would make something else."""
-    with Path(file).open("rb") as document:
-        if pickle.load(document) != _stamp():
-            raise MeetlatError(
-                "Meetlat, Python or a library is of another version than on the driver; install the same."
-            )
-        job: Job = pickle.load(document)
+def _opened(file: str, cpus: int) -> tuple[Job, Inputs]:
+    """The job, with the inputs of this process. Raises MeetlatError if this machine would make something else."""
+    shared, _, name = file.rpartition("/")
+    content = Exchange(shared).read(name) if "://" in file else Path(file).read_bytes()
+    document = io.BytesIO(content)
+    if pickle.load(document) != _stamp():
+        raise MeetlatError("Meetlat, Python or a library is of another version than on the driver; install the same.")
+    job: Job = pickle.load(document)
     here = job.inputs.settings
+    if "://" in file:
+        here = replace(here, warehouse=exchange.room(), state=settings.load().state)
     key = privacy.load_key(here.state, make=False)
     erased = erasure.load(here, {name: source.contract for name, source in job.inputs.sources.items()})
     own = replace(here, threads=cpus, memory=os.environ.get("MEETLAT_MEMORY") or MEMORY)
     inputs = replace(job.inputs, settings=own, key=key, erased=erased)
     if privacy.fingerprint(key) != job.key or inputs.erasures != job.erasures:
         raise MeetlatError(
-            f"The key or the register of the erased is another one than the driver's; {here.state} must be shared by "
-            "all machines of Spark, and MEETLAT_KEY be the same on all or on none."
+            f"The key or the register of the erased is another one than the driver's; {here.state} must hold the same "
+            "on all machines of Spark, and MEETLAT_KEY be the same on all or on none."
         )
-    return job, Build(inputs, superseded=job.superseded)
+    return job, inputs
 
 
 def _stamp() -> JSON:

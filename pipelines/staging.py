@@ -11,13 +11,18 @@ pseudonymises, types and judges, so text of the export exists only inside the qu
   quarantine  one row per refused answer or row, with the reason and what may be shown of it
   text        one row per free text that the contract says to keep, masked
   receipt     one row per kind of row and cell, with its count
+
+Machines that share a large delivery judge its pieces first (`judge_share`); what follows needs all of them.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
@@ -27,15 +32,19 @@ from pipelines.deliveries import Delivery, same
 from pipelines.engine import enumeration, quoted
 from pipelines.erasure import Erased
 from pipelines.errors import DeliveryRefused, listed, of_the_machine, reading
+from pipelines.formats import Delimited, Qualtrics
 from pipelines.judging import STATE, cells, judge, layout
-from pipelines.parts import JSON
+from pipelines.parts import JSON, Part
 from pipelines.readers import open_pieces
-from pipelines.readers.text import RefusedRow, Text
+from pipelines.readers.archive import PACKED
+from pipelines.readers.text import PIECE, RefusedRow, Text
 from pipelines.reference import Measure
 from pipelines.settings import Settings
 
 NOBODY = Erased()
 MEMORY = 1 << 30  # bytes that the engine may hold for one delivery; the rest spills beside the part
+SHARE, MOST_SHARES = 2 * PIECE, 32  # bytes of text that are worth a machine's while
+PACKS = 8  # how many times as large text is unpacked, about
 
 
 def stage(
@@ -46,29 +55,119 @@ def stage(
     key: bytes,
     folder: Path,
     erased: Erased = NOBODY,
+    shares: Sequence[Part] = (),
 ) -> dict[str, JSON]:
     """Write the five files into `folder`; the result says how many rows each has.
 
+    `shares`: all that `judge_share` made of the delivery, if its pieces were judged before.
     Raises DeliveryRefused, with nothing usable in `folder`, if the delivery is not as declared.
     """
+    contract = _in_force(delivery, contract)
+    before = _stat(delivery)
+    with reading(delivery.path), delivery.path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
+            raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
+    with _engine(settings, delivery, contract, key, folder, erased) as (session, threads):
+        with _faults_of(delivery, folder):
+            if shares and all(share.facts["file"] == _version(before) for share in shares):
+                unread = _read_shares(session, threads, contract, delivery, shares)
+            else:
+                unread = _read(session, threads, delivery, contract, measures, list(erased.hashes))
+        _unchanged(delivery, before)
+        with session() as own:
+            _find_repeated(own, unread)
+        return _write(session, threads, delivery, contract, folder)
+
+
+def n_shares(delivery: Delivery, contract: Contract) -> int:
+    """Into how many shares a delivery can be divided; 1 if only as a whole. The same on every machine."""
+    if not isinstance(contract.at(delivery.order).format, Delimited | Qualtrics):
+        return 1
+    size = _stat(delivery).st_size * (PACKS if delivery.path.suffix in PACKED else 1)
+    return min(MOST_SHARES, max(1, -(-size // SHARE)))
+
+
+def judge_share(
+    settings: Settings,
+    delivery: Delivery,
+    contract: Contract,
+    measures: Mapping[str, Measure],
+    key: bytes,
+    folder: Path,
+    erased: Erased = NOBODY,
+    *,
+    first: int,
+    of: int,
+) -> dict[str, JSON]:
+    """Judge every `of`-th piece of a delivery, the `first` of them counted from 0, into a file each in `folder`.
+
+    The result holds what `stage` has to know of them. The whole text is cut, as only that tells where its pieces end.
+    Raises DeliveryRefused as `stage` does.
+    """
+    contract = _in_force(delivery, contract)
+    before = _stat(delivery)
+    with (
+        _engine(settings, delivery, contract, key, folder, erased) as (session, threads),
+        _faults_of(delivery, folder),
+        session() as con,
+        open_pieces(con, delivery.path, contract) as pieces,
+    ):
+        _check_columns(delivery.path.name, pieces.columns, contract)
+
+        def judge_piece(numbered: tuple[int, OpenPiece]) -> tuple[str, JSON]:
+            number, open_piece = numbered
+            with session() as own, open_piece(own) as text:
+                query = judge(text.columns, text.relation, contract, measures, text.long, list(erased.hashes))
+                rows = engine.write_parquet(own, query, folder / f"{number}.parquet", ours=True)
+                return str(number), {"rows": rows, "refused": [[r.row, r.reason] for r in text.finish()]}
+
+        done = dict(engine.in_turn(threads, judge_piece, islice(enumerate(pieces.each), first, None, of)))
+        count = pieces.count()
+    _unchanged(delivery, before)
+    return {"file": _version(before), "pieces": done, "count": count}
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+Session = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+OpenPiece = Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]]
+
+
+def _in_force(delivery: Delivery, contract: Contract) -> Contract:
     contract = contract.at(delivery.order)
     if not contract.named("date") and contract.wave is None:
         raise DeliveryRefused(
             f"{delivery.path.name}: `waves` of the contract has no wave for '{delivery.order}'; add it."
         )
+    return contract
+
+
+def _stat(delivery: Delivery) -> os.stat_result:
     with reading(delivery.path):  # else it would be what is made of it that cannot be written
-        before = delivery.path.stat()
-        file = delivery.path.open("rb")
-    with file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != delivery.sha256:
-            raise DeliveryRefused(f"{delivery.path.name} has other bytes than it was published with; bring those back.")
+        return delivery.path.stat()
+
+
+def _version(of: os.stat_result) -> list[int]:
+    """What tells, on every machine, a file from the same one with other bytes."""
+    return [of.st_size, of.st_mtime_ns]
+
+
+def _unchanged(delivery: Delivery, before: os.stat_result) -> None:
+    if not same(before, delivery.path.stat()):
+        raise DeliveryRefused(f"{delivery.path.name} changed while it was being read; refresh again.")
+
+
+@contextmanager
+def _engine(
+    settings: Settings, delivery: Delivery, contract: Contract, key: bytes, folder: Path, erased: Erased
+) -> Iterator[tuple[Session, int]]:
+    """An engine for one delivery: sessions on the same tables, for queries side by side, and how many at once."""
     with engine.share(settings) as threads, engine.connect(settings, folder, True, MEMORY) as con:
         # a join keeps the order of its left side, as long as the engine does not turn it round
         con.execute("SET disabled_optimizers = 'type_pushdown, build_side_probe_side'")
 
         @contextmanager
         def session() -> Iterator[duckdb.DuckDBPyConnection]:
-            """A connection of its own to the same tables, for a query beside others."""
             with con.cursor() as own:
                 own.execute(f"SET TimeZone = {quoted(contract.time_zone)}")
                 for kind in ("response", "respondent"):
@@ -79,20 +178,18 @@ def stage(
                     own.execute(f"SET VARIABLE erased_{kind} = $1::VARCHAR[]", [hashes])
                 yield own
 
-        try:
-            unread = _read(session, threads, delivery, contract, measures, list(erased.hashes))
-        except duckdb.Error as error:
-            if of_the_machine(error, folder):  # nobody's delivery is to blame for a full disk
-                raise
-            raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
-        if not same(before, delivery.path.stat()):
-            raise DeliveryRefused(f"{delivery.path.name} changed while it was being read; refresh again.")
-        with session() as own:
-            _find_repeated(own, unread)
-        return _write(session, threads, delivery, contract, folder)
+        yield session, threads
 
 
-Session = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
+@contextmanager
+def _faults_of(delivery: Delivery, folder: Path) -> Iterator[None]:
+    """Refuse a delivery that the engine cannot read."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if of_the_machine(error, folder):  # nobody's delivery is to blame for a full disk
+            raise
+        raise DeliveryRefused(_engine_fault(delivery.path.name, error)) from None
 
 
 def _read(
@@ -104,36 +201,72 @@ def _read(
     erased: list[str],
 ) -> list[RefusedRow]:
     """Make the view `judged` of all rows, numbered as they stand in the file; gives the rows that could not be read."""
-    file = delivery.path.name
+    with session() as con, open_pieces(con, delivery.path, contract) as pieces:
+        _check_columns(delivery.path.name, pieces.columns, contract)
+
+        def add(own: duckdb.DuckDBPyConnection, open_piece: OpenPiece) -> tuple[int, list[RefusedRow]]:
+            with open_piece(own) as text:
+                query = judge(text.columns, text.relation, contract, measures, text.long, erased)
+                ((rows,),) = own.execute(f"INSERT INTO read {query}").fetchall()
+                return rows, text.finish()
+
+        return _collect(session, threads, delivery, contract, pieces.each, add, pieces.count)
+
+
+def _read_shares(
+    session: Session, threads: int, contract: Contract, delivery: Delivery, shares: Sequence[Part]
+) -> list[RefusedRow]:
+    """The same of pieces that were judged before."""
+    pieces = {int(number): (share, told) for share in shares for number, told in share.facts["pieces"].items()}
+
+    def add(own: duckdb.DuckDBPyConnection, number: int) -> tuple[int, list[RefusedRow]]:
+        share, told = pieces[number]
+        file = quoted(str(share.file(str(number))))
+        ((rows,),) = own.execute(f"INSERT INTO read FROM read_parquet({file})").fetchall()
+        return rows, [RefusedRow(row, reason) for row, reason in told["refused"]]
+
+    def count() -> int:
+        return int(shares[0].facts["count"])
+
+    return _collect(session, threads, delivery, contract, sorted(pieces), add, count)
+
+
+Piece = TypeVar("Piece")
+
+
+def _collect(
+    session: Session,
+    threads: int,
+    delivery: Delivery,
+    contract: Contract,
+    pieces: Iterable[Piece],
+    add: Callable[[duckdb.DuckDBPyConnection, Piece], tuple[int, list[RefusedRow]]],
+    count: Callable[[], int],
+) -> list[RefusedRow]:
+    """Have the pieces added to one table, several at once, in the order of the file; see that no row is lost."""
+
+    def one(piece: Piece) -> tuple[int, list[RefusedRow], ExitStack]:
+        with ExitStack() as stack:
+            own = stack.enter_context(session())
+            own.begin()
+            rows, refused = add(own, piece)
+            stack.callback(own.commit)
+            return rows, refused, stack.pop_all()
+
     unread: list[RefusedRow] = []
     read = 0
-    with session() as con, open_pieces(con, delivery.path, contract) as pieces:
-        _check_columns(file, pieces.columns, contract)
-
-        def judge_piece(
-            open_piece: Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[Text]],
-        ) -> tuple[int, list[RefusedRow], ExitStack]:
-            with ExitStack() as stack:
-                own = stack.enter_context(session())
-                own.begin()
-                with open_piece(own) as text:
-                    query = judge(text.columns, text.relation, contract, measures, text.long, erased)
-                    ((rows,),) = own.execute(f"INSERT INTO read {query}").fetchall()
-                refused = text.finish()
-                stack.callback(own.commit)
-                return rows, refused, stack.pop_all()
-
-        # one table in the order of the file: its row ids are the places, and a query on one thread keeps its order
-        # (that of a union is not kept). What a transaction adds is not copied when it ends.
+    with session() as con:
+        # its row ids are the places, and a query on one thread keeps its order (that of a union is not kept).
+        # What a transaction adds is not copied when it ends.
         columns = ", ".join(f"{name} {type}" for name, type in layout(contract).items())
         con.execute(f"CREATE TABLE read ({columns})")
-        for rows, refused, commit in engine.in_turn(threads, judge_piece, pieces.each):
+        for rows, refused, commit in engine.in_turn(threads, one, pieces):
             commit.close()
             read += rows
             unread += refused
-        if read + len(unread) != pieces.count():
+        if read + len(unread) != count():
             raise DeliveryRefused(
-                f"{file} holds {pieces.count():,} rows, but {read + len(unread):,} came out of it; "
+                f"{delivery.path.name} holds {count():,} rows, but {read + len(unread):,} came out of it; "
                 "compare its delimiter and quotes with the contract."
             )
         # where the export has no id, a row is known by its delivery and place

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -12,6 +13,7 @@ from conftest import CUSTOMERS, sha256
 from pipelines import contracts, reference, settings, staging
 from pipelines.deliveries import Delivery
 from pipelines.errors import DeliveryRefused
+from pipelines.parts import JSON, Store
 from pipelines.readers import delimited, text
 from pipelines.readers.text import Tally, cut
 
@@ -33,8 +35,8 @@ def export(rows: int) -> str:
     return HEADING + "".join(lines)
 
 
-def stage(folder: Path, content: str | bytes, threads: int) -> dict[str, str]:
-    """The digest of every file that comes out."""
+def stage(folder: Path, content: str | bytes, threads: int, shares: int = 0) -> dict[str, str]:
+    """The digest of every file that comes out; its pieces judged in so many shares before, if there are any."""
     file = folder / "klantcontact_klanten_2011-Q1.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode("windows-1252"))
     present = settings.load()
@@ -44,7 +46,15 @@ def stage(folder: Path, content: str | bytes, threads: int) -> dict[str, str]:
     out = folder / f"{threads}"
     out.mkdir()
     delivery = Delivery(CUSTOMERS, file, sha256(file), "2011-Q1")
-    staging.stage(replace(present, threads=threads), delivery, contract, measures, b"0f" * 32, out)
+    given = (replace(present, threads=threads), delivery, contract, measures, b"0f" * 32)
+    store = Store(folder / f"parts{shares}")
+    parts = [
+        store.make(
+            "judged", str(first), lambda to, first=first: staging.judge_share(*given, to, first=first, of=shares)
+        )
+        for first in range(shares)
+    ]
+    staging.stage(*given, out, shares=parts)
     return {path.name: sha256(path) for path in sorted(out.glob("*.parquet"))}
 
 
@@ -67,6 +77,38 @@ def test_pieces_and_threads_do_not_show(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(delimited, "LONG", 1)
     for threads in (1, 2, 3, 8):
         assert stage(tmp_path, content, threads) == whole
+
+
+def test_shares_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ragged = export(3000).replace("\nR2000;", "\nR;too;few\nR2000;")
+    (tmp_path / "whole").mkdir()
+    monkeypatch.setattr(text, "PIECE", 10_000)
+    monkeypatch.setattr(text, "BLOCK", 700)
+    monkeypatch.setattr(delimited, "LONG", 1)
+    whole = stage(tmp_path / "whole", ragged, 2)
+    refused = f"SELECT reason, n FROM '{tmp_path}/whole/2/receipt.parquet' WHERE state = 'refused'"
+    assert ("too_few_cells", 1) in duckdb.execute(refused).fetchall()
+    for shares in (1, 3, 7, 100):  # the last ones have no piece
+        (tmp_path / f"{shares}").mkdir()
+        assert stage(tmp_path / f"{shares}", ragged, 2, shares) == whole
+        files = [
+            len(list((tmp_path / f"{shares}" / f"parts{shares}" / "judged" / f"{n}").glob("*.parquet")))
+            for n in (0, shares - 1)
+        ]
+        assert files[0] > 0 and (files[1] == 0) == (shares == 100)
+
+
+def test_shares_of_another_file_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the storage of one machine is late."""
+    whole = stage(tmp_path, export(300), 1)
+    judge = staging.judge_share
+
+    def judged(*given: Any, **which: int) -> dict[str, JSON]:
+        facts = judge(*given, **which)
+        return facts | {"file": [facts["file"][0], facts["file"][1] - 1], "pieces": {}}
+
+    monkeypatch.setattr(staging, "judge_share", judged)
+    assert stage(tmp_path, export(300), 2, 2) == whole
 
 
 def test_what_is_found_once_for_a_text_is_what_every_row_with_it_says(

@@ -1,6 +1,7 @@
 """Releases made through Spark: the same id and the same bytes, also when a machine dies in the middle."""
 
 import gzip
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from conftest import CUSTOMERS, KEY, QUARTER, Place, Ran, lines, read_quarter, write_quarter
 
 from pipelines import spark
+from pipelines.readers.text import PIECE
 
 pyspark = pytest.mark.spark
 Process = subprocess.Popen[bytes]
@@ -98,13 +100,14 @@ class Cluster:
     workers: list[Process]
     environment: dict[str, str]
 
-    def start(self, place: Place) -> Process:
+    def start(self, place: Place, **env: str) -> Process:
         command = [sys.executable, "-m", "pipelines.cli", "refresh", "--engine", "spark"]
-        env = place.environment | self.environment | {"MEETLAT_SPARK": self.address}
+        env = place.environment | self.environment | env | {"MEETLAT_SPARK": self.address}
         return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def refresh(self, place: Place, status: int = 0) -> Ran:
-        return place.refresh("--engine", "spark", status=status, MEETLAT_SPARK=self.address, **self.environment)
+    def refresh(self, place: Place, status: int = 0, **env: str) -> Ran:
+        own = self.environment | env | {"MEETLAT_SPARK": self.address}
+        return place.refresh("--engine", "spark", status=status, **own)
 
 
 def free_port() -> int:
@@ -133,8 +136,8 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(root: Path, before: dict[int, list[str]]) -> Iterator[Cluster]:
-    """Start a cluster; `before`: by worker, what the command that starts it stands behind."""
+def running(root: Path, before: list[str] | None = None, env: dict[str, str] | None = None) -> Iterator[Cluster]:
+    """Start a cluster; `before`: what the command that starts a worker stands behind; `env`: what it has to know."""
     import pyspark as package
 
     home = Path(package.__file__).parent
@@ -155,7 +158,7 @@ def running(root: Path, before: dict[int, list[str]]) -> Iterator[Cluster]:
         "SPARK_DAEMON_MEMORY": "256m",
         "PYSPARK_PYTHON": sys.executable,
     }
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MEETLAT_")} | own
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MEETLAT_")} | own | (env or {})
     started: list[Process] = []
 
     def start(name: str, *command: str) -> Process:
@@ -172,7 +175,7 @@ def running(root: Path, before: dict[int, list[str]]) -> Iterator[Cluster]:
         wait(lambda: "Starting Spark master" in (root / "master.log").read_text())
         workers = [
             start(
-                f"worker{i}", *before.get(i, []), spark_class, f"{deploy}.worker.Worker", "--host", "127.0.0.1",
+                f"worker{i}", *(before or []), spark_class, f"{deploy}.worker.Worker", "--host", "127.0.0.1",
                 "--cores", "1", "--memory", "1g", "--work-dir", str(root / f"work{i}"), "--webui-port", "0", address,
             )
             for i in range(2)
@@ -189,7 +192,7 @@ def running(root: Path, before: dict[int, list[str]]) -> Iterator[Cluster]:
 
 @pyspark
 def test_a_worker_is_killed_in_the_middle(place: Place, built: Place, tmp_path: Path) -> None:
-    with running(tmp_path / "cluster", {}) as cluster:
+    with running(tmp_path / "cluster") as cluster:
         refresh = cluster.start(place)
         busy: list[int] = []
         victim = cluster.workers[0].pid
@@ -236,13 +239,96 @@ def nobody_is_told_of(place: Place, folders: list[Path]) -> None:
         assert not [each for each in secret if each in text], file
 
 
+def without(folder: Path) -> list[str]:
+    """What a command stands behind that finds nothing in a folder."""
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *as_root, "--mount", "bash", "-c", f'mount -t tmpfs none "{folder}" && exec "$@"', "bash"]
+
+
+@pyspark
+@pytest.mark.parametrize("exchange", [False, True], ids=["folders", "exchange"])
+def test_a_large_delivery_is_judged_by_several(place: Place, tmp_path: Path, exchange: bool) -> None:
+    heading, *rows = gzip.decompress(place.delivery(CUSTOMERS, QUARTER.format(1)).read_bytes()).splitlines(
+        keepends=True
+    )
+    for quarter in (1, 2, 3):
+        place.delivery(CUSTOMERS, QUARTER.format(quarter)).unlink()
+    large, text = place.delivery(CUSTOMERS, QUARTER.format(4)), b"".join(rows)
+    with gzip.open(large, "wb", compresslevel=0) as file:  # so it looks as if it would unpack to much more
+        file.write(heading)
+        for turn in range(3 * PIECE // 2 // len(text)):  # as responses of others
+            file.write(b"".join(b"%d-%s" % (turn, row) for row in rows))
+    alone = place.copy(tmp_path / "alone")
+    alone.refresh()
+    between = tmp_path / "exchange" if exchange else place.warehouse
+    env = {"MEETLAT_EXCHANGE": between.as_uri()} if exchange else {}
+    with running(tmp_path / "cluster") as cluster:
+        refresh = cluster.start(place, **env)
+        shares: dict[str, int] = {}  # and the pieces of each
+
+        def ended() -> bool:
+            for part in between.rglob("judged.*/*/part.json"):
+                with suppress(OSError, ValueError):
+                    shares[part.parent.name] = len(json.loads(part.read_text())["pieces"])
+            return refresh.poll() is not None
+
+        wait(ended, 300, step=0.02)
+        assert refresh.returncode == 0, refresh.communicate()
+    assert len(shares) == 6 and sorted(shares.values()) == [0, 0, 0, 0, 1, 1]
+    assert_the_same(place, alone)
+
+
+@contextmanager
+def object_store(root: Path) -> Iterator[dict[str, str]]:
+    """One on loopback, which holds its objects in memory; gives what the environment must say to reach it."""
+    port = free_port()
+    with (root / "store.log").open("wb") as log:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        store = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait(lambda: "Running on" in (root / "store.log").read_text())
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "something",
+        }
+    finally:
+        store.kill()
+        store.wait()
+
+
+@pyspark
+def test_machines_that_share_no_folder_use_an_object_store(
+    place: Place, built: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    with object_store(tmp_path) as store:
+        for name, value in (store | {"MEETLAT_KEY": KEY}).items():
+            monkeypatch.setenv(name, value)
+        import s3fs
+
+        bucket = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+        bucket.mkdir("bucket")
+        bucket.pipe_file("bucket/here/other", b"of somebody else")
+        bucket.pipe_file(f"bucket/here/meetlat-{'0' * 32}/raw/1", b"of a refresh that was killed")
+        own = {"MEETLAT_EXCHANGE": "s3://bucket/here/"} | store
+        with running(
+            tmp_path / "cluster", without(place.root), store | {"MEETLAT_KEY": KEY, "TMPDIR": str(left)}
+        ) as cluster:
+            said = lines(cluster.refresh(place, 1, MEETLAT_EXCHANGE="s3://nowhere/here"))
+            assert len(said) == 1 and "s3://nowhere/here cannot be used" in said[0]
+            cluster.refresh(place, **own)
+            assert_the_same(place, built)
+            nobody_is_told_of(place, [place.state / "logs", cluster.root])
+            assert bucket.find("bucket") == ["bucket/here/other"]
+            assert [file for file in left.rglob("*") if file.is_file() and "hsperfdata" not in str(file)] == []
+
+
 @pyspark
 def test_a_worker_that_does_not_share_the_folders_stops_it(place: Place, tmp_path: Path) -> None:
     (place.warehouse / "parts").mkdir(parents=True)
-    hide = f'mount -t tmpfs none "{place.warehouse}/parts" && exec "$@"'
-    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    elsewhere = ["unshare", *as_root, "--mount", "bash", "-c", hide, "bash"]
-    with running(tmp_path / "cluster", {0: elsewhere, 1: elsewhere}) as cluster:
+    with running(tmp_path / "cluster", without(place.warehouse / "parts")) as cluster:
         said = lines(cluster.refresh(place, status=1))
     assert 1 <= len(said) <= 5 and all("must be storage that all machines of Spark share" in each for each in said)
     assert not place.current.exists() and not parts(place)

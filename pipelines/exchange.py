@@ -75,6 +75,12 @@ class Exchange:
         with _told(self.url):
             return sorted(file.lstrip("/").removeprefix(f"{root}/".lstrip("/")) for file in fs.find(f"{root}/{folder}"))
 
+    def each(self, work: Callable[[Any], object], items: Iterable[Any]) -> None:
+        """Bring or fetch many things; several at once where the library can."""
+        fs, _ = self._opened
+        with ThreadPoolExecutor(AT_ONCE if fs.async_impl else 1) as pool:
+            list(pool.map(work, items))
+
     def bring_delivery(self, delivery: Delivery) -> None:
         if not self.has(name := f"raw/{delivery.sha256}"):
             self.bring(delivery.path, name)
@@ -154,12 +160,6 @@ def begun(url: str) -> Iterator[Exchange]:
     finally:
         with suppress(Exception):  # what stays goes when the next one begins
             fs.rm(f"{root}/{exchange.url.rpartition('/')[2]}", recursive=True)
-
-
-def each(work: Callable[[Any], object], items: Iterable[Any]) -> None:
-    """Bring or fetch many things, several at once."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(work, items))
 
 
 def _opened(url: str) -> tuple[Any, str]:

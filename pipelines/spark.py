@@ -170,12 +170,12 @@ def _run(build: Build, spark: Any, shared: Exchange | None, step: Step, todo: Ke
             raise
     if faults := sorted({sentence for sentence in said.values() if sentence and sentence != LEFT}):
         raise MeetlatError("\n".join(faults[:5]))
-    if shared is not None and step != "judge":
+    if shared is None:
+        _see(build, step, [key for number, key in enumerate(todo) if said[number] is None], lists)
+    elif step != "judge":  # shares are for the executors only
         missing = [part for part in shared.parts() if not part[0].startswith("judged.") and not build.store.find(*part)]
         with writing(build.store.folder):
-            exchange.each(lambda part: shared.fetch_part(build.store, *part), missing)
-        return
-    _see(build, step, [key for number, key in enumerate(todo) if said[number] is None], lists)
+            shared.each(lambda part: shared.fetch_part(build.store, *part), missing)
 
 
 @contextmanager
@@ -197,11 +197,11 @@ def _beside_parts(build: Build, content: bytes) -> Iterator[str]:
 def _bring(build: Build, shared: Exchange, step: Step, todo: Keys, lists: Lists) -> None:
     """Bring what a step reads, as far as it is not there."""
     if step in READS:
-        exchange.each(shared.bring_delivery, {delivery.sha256: delivery for _, delivery, *_ in todo}.values())
+        shared.each(shared.bring_delivery, {delivery.sha256: delivery for _, delivery, *_ in todo}.values())
     else:
         parts = [build.staged(source, delivery) for source, delivery in todo]
         parts += [lists[name] for name in {source.name for source, _ in todo}]
-        exchange.each(shared.bring_part, [part for part in parts if part is not None])
+        shared.each(shared.bring_part, [part for part in parts if part is not None])
 
 
 def _see(build: Build, step: Step, made: Keys, lists: Lists) -> None:

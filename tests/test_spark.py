@@ -262,19 +262,19 @@ def test_a_large_delivery_is_judged_by_several(place: Place, tmp_path: Path, exc
     alone.refresh()
     between = tmp_path / "exchange" if exchange else place.warehouse
     env = {"MEETLAT_EXCHANGE": between.as_uri()} if exchange else {}
-    with running(tmp_path / "cluster") as cluster:
+    with running(tmp_path / "cluster", env={"MEETLAT_KEY": KEY} if exchange else None) as cluster:
         refresh = cluster.start(place, **env)
         shares: dict[str, int] = {}  # and the pieces of each
 
         def ended() -> bool:
-            for part in between.rglob("judged.*/*/part.json"):
-                with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):  # they come and go
+                for part in between.rglob("judged.*/*/part.json"):
                     shares[part.parent.name] = len(json.loads(part.read_text())["pieces"])
             return refresh.poll() is not None
 
         wait(ended, 300, step=0.02)
         assert refresh.returncode == 0, refresh.communicate()
-    assert len(shares) == 6 and sorted(shares.values()) == [0, 0, 0, 0, 1, 1]
+    assert sorted(shares.values()) == [0, 0, 0, 0, 0, 1, 1]
     assert_the_same(place, alone)
 
 

@@ -7,11 +7,13 @@ history        400,000 to 20 million answers in 24 deliveries; the night brings 
 delivery       40,000 to 4 million answers in the one delivery that comes after three of 40,000
 
 Everywhere four commands run, each a process of its own, starting it included: `meetlat check`; the first `meetlat
-refresh`, of all but the last delivery; one with nothing new; and one with the last delivery new.
+refresh`, of all but the last delivery; one with nothing new; and one with the last delivery new. All but the first
+refresh, which takes longest, can be repeated: each time with the warehouse as that left it.
 """
 
 import csv
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -43,17 +45,14 @@ class Grown:
 
 
 def run(cache: Path, wanted: dict[str, list[int]], steps: Sequence[str], repeats: int) -> list[Grown]:
-    """Every size of what grows, all in turn; `steps` may leave out the first refresh and all that needs it."""
+    """Every size of what grows; `steps` may leave out the first refresh and all that needs it."""
     every = [Grown(of, size, {}) for of, sizes in wanted.items() for size in sizes]
-    for turn in range(repeats):
-        for grown in every:
-            told = []
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
-                last = _place(cache, Path(folder), grown.of, grown.size)
-                for name, one in _steps(Path(folder), last, steps):
-                    grown.steps.setdefault(name, []).append(one)
-                    told.append(f"{name} {one.wall:.1f} s")
-            print(f"{grown.of} {grown.size:,}, {turn + 1}/{repeats}: {', '.join(told)}", file=sys.stderr)
+    for grown in every:
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            last = _place(cache, Path(folder), grown.of, grown.size)
+            for name, one in _steps(Path(folder), last, steps, repeats):
+                grown.steps.setdefault(name, []).append(one)
+                print(f"{grown.of} {grown.size:,}, {name}: {one.wall:.1f} s", file=sys.stderr)
     return every
 
 
@@ -63,16 +62,29 @@ def start(repeats: int = 5) -> Measured:
         return measure.median([_command(Path(folder), "--help") for _ in range(repeats)])
 
 
-def _steps(place: Path, last: Path, steps: Sequence[str]) -> Iterator[tuple[str, Measured]]:
+def _steps(place: Path, last: Path, steps: Sequence[str], repeats: int) -> Iterator[tuple[str, Measured]]:
     aside = place / last.name
     last.rename(aside)
-    if "check" in steps:
-        yield "check", _command(place, "check")
     if set(steps) - {"check"}:
         yield "first", _command(place, "refresh")
-        yield "nothing", _command(place, "refresh")
-        aside.rename(last)
-        yield "one", _command(place, "refresh")
+        _copy(place, place / "kept")
+    for turn in range(repeats):
+        if "check" in steps:
+            yield "check", _command(place, "check")
+        if set(steps) - {"check"}:
+            if turn:
+                last.rename(aside)
+                _copy(place / "kept", place)
+            yield "nothing", _command(place, "refresh")
+            aside.rename(last)
+            yield "one", _command(place, "refresh")
+
+
+def _copy(place: Path, to: Path) -> None:
+    """Warehouse and state as they are: files of a warehouse are never changed, so a second name is enough."""
+    for name, copy in (("warehouse", os.link), ("state", shutil.copy2)):
+        shutil.rmtree(to / name, ignore_errors=True)
+        shutil.copytree(place / name, to / name, symlinks=True, copy_function=copy)
 
 
 def _command(place: Path, name: str) -> Measured:

@@ -75,7 +75,10 @@ def _measure(place: Path, master: str | None) -> dict[str, Any]:
         begin = 0.0
     else:
         step("all", lambda: spark.make(build))
-        seconds = {name: ended - start for name, start, ended in build.made if name in STEPS}
+        seconds = dict.fromkeys(STEPS, 0.0)
+        for name, start, ended in build.made:
+            if name in STEPS:
+                seconds[name] += ended - start
         begin = min(start for name, start, _ in build.made if name == "staged") - began
     parts = build.store.folder
     held = dict.fromkeys(STEPS, 0)

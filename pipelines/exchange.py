@@ -1,12 +1,13 @@
 """Files between machines that share no folder, through any storage that fsspec knows: an object store, for example.
 
 The driver brings what the executors read, an executor brings the parts that it made, and the driver fetches these.
-Of a part `part.json` comes last: a part is whole where that is. An object appears at once or not at all, so nothing
+Of a part `part.json` comes last: a part is whole where that is. An object is seen as a whole or not at all, so nothing
 has to be renamed there.
 
 All of it lies in a folder of one refresh, which goes when that ends, or else when the next one begins.
 """
 
+import errno
 import functools
 import json
 import os
@@ -29,6 +30,7 @@ from pipelines.parts import JSON, Part, Store
 RUN = re.compile(r"meetlat-[0-9a-f]{32}")  # the folder of one refresh
 AT_ONCE = 16  # files on their way: most of the time is spent on waiting for an answer
 MARK = "part.json"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Exchange:
     def write(self, name: str, content: bytes) -> None:
         fs, root = self._opened
         with _told(self.url):
-            fs.makedirs(root, exist_ok=True)
+            _make_folder(fs, root)
             fs.pipe_file(f"{root}/{name}", content)
 
     def read(self, name: str) -> bytes:
@@ -61,7 +63,7 @@ class Exchange:
     def bring(self, file: Path, name: str) -> None:
         fs, root = self._opened
         with _told(self.url):
-            fs.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+            _make_folder(fs, f"{root}/{name}".rpartition("/")[0])
             fs.put_file(str(file), f"{root}/{name}")
 
     def fetch(self, name: str, file: Path) -> None:
@@ -150,10 +152,11 @@ def begun(url: str) -> Iterator[Exchange]:
         )
     fs, root = _opened(url)
     with _told(url):
-        fs.makedirs(root, exist_ok=True)
-        for left in fs.ls(root, detail=False):
-            if RUN.fullmatch(left.rstrip("/").rpartition("/")[2]):
-                fs.rm(left, recursive=True)
+        _make_folder(fs, root)
+        with suppress(FileNotFoundError):  # an object store knows no empty folder
+            for left in fs.ls(root, detail=False):
+                if RUN.fullmatch(left.rstrip("/").rpartition("/")[2]):
+                    fs.rm(left, recursive=True)
     exchange = Exchange(f"{url.rstrip('/')}/meetlat-{uuid.uuid4().hex}")
     try:
         yield exchange
@@ -170,12 +173,20 @@ def _opened(url: str) -> tuple[Any, str]:
         return fs, root.rstrip("/")
 
 
+def _make_folder(fs: Any, folder: str) -> None:
+    """Only where there are folders: an object store might make a bucket instead."""
+    if not fs.async_impl:
+        fs.makedirs(folder, exist_ok=True)
+
+
 @contextmanager
 def _told(url: str) -> Iterator[None]:
     """Say in a sentence what keeps the storage from being used; its own text may hold a password."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:  # a disk of this machine
+            raise
         raise MeetlatError(
             f"{url} cannot be used ({type(error).__name__}). MEETLAT_EXCHANGE must be storage that the driver and all "
             "machines of Spark can read and write, and each needs the library of fsspec for it (s3fs for s3://)."

@@ -371,7 +371,7 @@ def _fetched(
 ) -> Iterator[tuple[Build, Delivery]]:
     """A build whose parts come from the exchange, and what the task reads of a delivery. Nothing of it stays here."""
     own = inputs.settings.warehouse
-    try:
+    with writing(own), _emptied(own):
         store = Mirror(own / "parts", shared)
         lists = job.superseded.get(source.name)
         known = {} if lists is None else {source.name: store.find(lists.name, lists.hash)}
@@ -379,8 +379,15 @@ def _fetched(
             (own / "raw").mkdir()
             delivery = replace(delivery, path=shared.fetch_delivery(delivery, own / "raw"))
         yield Build(inputs, superseded=known, store=store), delivery
+
+
+@contextmanager
+def _emptied(room: Path) -> Iterator[None]:
+    """Leave nothing there of a task but the folder where engines spill that are kept."""
+    try:
+        yield
     finally:
-        for folder in [own / "raw", *(own / "parts").glob("[!.]*")]:  # beside them engines spill that are kept
+        for folder in [room / "raw", *(room / "parts").glob("[!.]*")]:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import CUSTOMERS, KEY, QUARTER, Place, Ran, lines, read_quarter, write_quarter
 
-from pipelines import spark
+from pipelines import exchange, spark
 from pipelines.readers.text import PIECE
 
 pyspark = pytest.mark.spark
@@ -246,8 +246,8 @@ def without(folder: Path) -> list[str]:
 
 
 @pyspark
-@pytest.mark.parametrize("exchange", [False, True], ids=["folders", "exchange"])
-def test_a_large_delivery_is_judged_by_several(place: Place, tmp_path: Path, exchange: bool) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["folders", "exchange"])
+def test_a_large_delivery_is_judged_by_several(place: Place, tmp_path: Path, apart: bool) -> None:
     heading, *rows = gzip.decompress(place.delivery(CUSTOMERS, QUARTER.format(1)).read_bytes()).splitlines(
         keepends=True
     )
@@ -260,9 +260,9 @@ def test_a_large_delivery_is_judged_by_several(place: Place, tmp_path: Path, exc
             file.write(b"".join(b"%d-%s" % (turn, row) for row in rows))
     alone = place.copy(tmp_path / "alone")
     alone.refresh()
-    between = tmp_path / "exchange" if exchange else place.warehouse
-    env = {"MEETLAT_EXCHANGE": between.as_uri()} if exchange else {}
-    with running(tmp_path / "cluster", env={"MEETLAT_KEY": KEY} if exchange else None) as cluster:
+    between = tmp_path / "exchange" if apart else place.warehouse
+    env = {"MEETLAT_EXCHANGE": between.as_uri()} if apart else {}
+    with running(tmp_path / "cluster", env={"MEETLAT_KEY": KEY} if apart else None) as cluster:
         refresh = cluster.start(place, **env)
         shares: dict[str, int] = {}  # and the pieces of each
 
@@ -312,16 +312,18 @@ def test_machines_that_share_no_folder_use_an_object_store(
         bucket.mkdir("bucket")
         bucket.pipe_file("bucket/here/other", b"of somebody else")
         bucket.pipe_file(f"bucket/here/meetlat-{'0' * 32}/raw/1", b"of a refresh that was killed")
+        with exchange.begun("s3://bucket/where/nothing/was") as shared:
+            assert shared.parts() == []
         own = {"MEETLAT_EXCHANGE": "s3://bucket/here/"} | store
         with running(
             tmp_path / "cluster", without(place.root), store | {"MEETLAT_KEY": KEY, "TMPDIR": str(left)}
         ) as cluster:
             said = lines(cluster.refresh(place, 1, MEETLAT_EXCHANGE="s3://nowhere/here"))
-            assert len(said) == 1 and "s3://nowhere/here cannot be used" in said[0]
+            assert len(said) == 1 and "cannot be used" in said[0] and said[0].startswith("s3://nowhere/here/meetlat-")
             cluster.refresh(place, **own)
             assert_the_same(place, built)
             nobody_is_told_of(place, [place.state / "logs", cluster.root])
-            assert bucket.find("bucket") == ["bucket/here/other"]
+            assert bucket.find("bucket") == ["bucket/here/other"] and not bucket.exists("nowhere")
             assert [file for file in left.rglob("*") if file.is_file() and "hsperfdata" not in str(file)] == []
 
 

@@ -338,12 +338,7 @@ class Contract(Strict):
     @property
     def measures(self) -> list[str]:
         """The measures that a response is asked, in the order of the columns, in every version."""
-        every = [
-            m
-            for contract in (self, *map(self._with, self.versions))
-            for _, q in contract.questions
-            for m in measures_of(q)
-        ]
+        every = [m for contract in self.in_turn for _, q in contract.questions for m in measures_of(q)]
         return list(dict.fromkeys(every))
 
     def group(self, question: Choice | Options) -> list[tuple[str, Choice | Options]]:

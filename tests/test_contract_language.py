@@ -281,6 +281,24 @@ def test_rows_that_count_and_columns_of_a_group_are_part_of_the_meaning(tmp_path
         contracts.load(tmp_path)
 
 
+def test_a_column_is_renamed_twice(survey: Place) -> None:
+    """The second time by a version that could not follow the first contract."""
+    first = CONTRACT["versions"][0]
+    renamed = first | {"remove": ["id", "grade"], "columns": first["columns"] | {"nr": {"role": "response"}}}
+    again = {"number": {"role": "response"}, "final": {"role": "question", "measure": "satisfaction", "version": 2}}
+    versions = [renamed, {"from": "3", "remove": ["nr", "mark"], "columns": again}]
+    waves = CONTRACT["waves"] | {"3": {"code": "wave-three", "start": "2021-01-01", "end": "2021-06-30"}}
+    write(survey, CONTRACT | {"versions": versions, "waves": waves})
+    (survey.raw / "survey" / "corrections.yml").unlink()
+    (survey.raw / "survey" / "2.csv").write_text(SECOND.replace("id;", "nr;"))
+    (survey.raw / "survey" / "3.csv").write_text("number;done;final;why;remark\ni;2021-02-01;9;Rude;\n")
+    survey.refresh()
+    questions = (
+        "SELECT DISTINCT wave_code, question FROM core.fct_answer WHERE measure_code = 'satisfaction' ORDER BY 1"
+    )
+    assert survey.query(questions) == [("wave-one", "grade"), ("wave-three", "final"), ("wave-two", "mark")]
+
+
 def test_another_name_or_order_means_the_same(tmp_path: Path) -> None:
     """And a version that comes back means what it meant."""
     renamed = {"mark": CONTRACT["columns"]["grade"] | {"dont_know": ["98", "99"]}}

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Made = TypeVar("Made")
 MANY = 1_000  # files of a table: where there are more, small ones are read together
-Key = tuple[Any, ...]  # a Source and a Delivery, of a share its number and how many there are
+Task = tuple[Any, ...]  # a Source and a Delivery, of a share also its number and how many there are
 Begun = tuple[Path, dict[str, dict[str, JSON]]]
 BEGUN = "restricted file"
 Item = TypeVar("Item")
@@ -618,10 +618,10 @@ class Build:
 
     def unmade(
         self,
-        keys: Iterable[Key],
+        keys: Iterable[Task],
         make: Callable[..., object],
         superseded: Mapping[str, Part | None],
-    ) -> list[Key]:
+    ) -> list[Task]:
         """Those of these deliveries, or shares, of which `make`, a method of Build, would make what is not there."""
         dry = Build(self.inputs, dry=True, superseded=superseded)
         dry.refused = dict(self.refused)

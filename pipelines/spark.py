@@ -34,10 +34,10 @@ from pipelines.errors import MeetlatError, writing
 from pipelines.exchange import Exchange, Mirror
 from pipelines.models import CheckFailed
 from pipelines.parts import JSON, Part, flush
-from pipelines.plan import Build, Inputs, Key, Source
+from pipelines.plan import Build, Inputs, Source, Task
 from pipelines.settings import Settings
 
-Keys = Sequence[Key]
+Tasks = Sequence[Task]
 Lists = Mapping[str, Part | None]  # by source, which responses were replaced
 Step = Literal["look", "judge", "stage", "count"]
 STEPS: dict[Step, Callable[..., object]] = {"judge": Build.judged, "stage": Build.staged, "count": Build.of_delivery}
@@ -82,7 +82,7 @@ def make(build: Build) -> None:
                 _run(build, opened[0], shared, "look", [], {})
             return opened[0]
 
-        def distribute(step: Step, keys: Keys, lists: Lists) -> None:
+        def distribute(step: Step, keys: Tasks, lists: Lists) -> None:
             if not (todo := build.unmade(keys, STEPS[step], lists)):
                 return
             spark, clock = session(), time.perf_counter()
@@ -93,13 +93,13 @@ def make(build: Build) -> None:
         every = [(s, d) for s in build.inputs.sources.values() for d in s.deliveries if d.path.exists()]
         distribute("judge", _shares(build.unmade(every, Build.staged, {}), session), {})
         distribute("stage", every, {})
-        keys: Keys = []
+        keys: Tasks = []
         for model in build.inputs.models.values():
             keys = build.delivered(model) if model.per_delivery else keys
         distribute("count", keys, {name: build.superseded(source) for name, source in build.inputs.sources.items()})
 
 
-def _shares(keys: Keys, session: Callable[[], Any]) -> Keys:
+def _shares(keys: Tasks, session: Callable[[], Any]) -> Tasks:
     """The shares of those deliveries for which all others would wait if a single task judged them."""
     divided = [(s, d, n) for s, d in keys if d.refused is None and (n := staging.n_shares(d, s.contract)) > 1]
     if not divided:
@@ -127,7 +127,7 @@ def _size(delivery: Delivery) -> int:
 # --- the driver ----------------------------------------------------------------------------------
 
 
-def _run(build: Build, spark: Any, shared: Exchange | None, step: Step, todo: Keys, lists: Lists) -> None:
+def _run(build: Build, spark: Any, shared: Exchange | None, step: Step, todo: Tasks, lists: Lists) -> None:
     """Have one step of these deliveries done; the large ones first. Only to look whether executors can, without any."""
     inputs = build.inputs
     places = {delivery.path: place for s in inputs.sources.values() for place, delivery in enumerate(s.deliveries)}
@@ -194,7 +194,7 @@ def _beside_parts(build: Build, content: bytes) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bring(build: Build, shared: Exchange, step: Step, todo: Keys, lists: Lists) -> None:
+def _bring(build: Build, shared: Exchange, step: Step, todo: Tasks, lists: Lists) -> None:
     """Bring what a step reads, as far as it is not there."""
     if step in READS:
         shared.each(shared.bring_delivery, {delivery.sha256: delivery for _, delivery, *_ in todo}.values())
@@ -204,7 +204,7 @@ def _bring(build: Build, shared: Exchange, step: Step, todo: Keys, lists: Lists)
         shared.each(shared.bring_part, [part for part in parts if part is not None])
 
 
-def _see(build: Build, step: Step, made: Keys, lists: Lists) -> None:
+def _see(build: Build, step: Step, made: Tasks, lists: Lists) -> None:
     """Wait until what others made is seen here: a network file system may be late."""
     until = time.monotonic() + SEEN
     while made and (unseen := build.unmade(made, STEPS[step], lists)):

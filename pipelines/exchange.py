@@ -4,15 +4,17 @@ The driver brings what the executors read, an executor brings the parts that it 
 Of a part `part.json` comes last: a part is whole where that is. An object is seen as a whole or not at all, so nothing
 has to be renamed there.
 
-All of it lies in a folder of one refresh, which goes when that ends, or else when the next one begins.
+All of it lies in a folder of one refresh, which goes when that ends. A note in the state folder says which one is
+there, so that a later refresh removes it where this one could not.
 """
 
 import errno
+import fcntl
 import functools
 import json
 import os
-import re
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -24,11 +26,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipelines.deliveries import Delivery
-from pipelines.errors import MeetlatError
-from pipelines.parts import JSON, Part, Store
+from pipelines.errors import MeetlatError, reading, writing
+from pipelines.parts import JSON, Part, Store, flush
+from pipelines.settings import Settings
 
-RUN = re.compile(r"meetlat-[0-9a-f]{32}")  # the folder of one refresh
-AT_ONCE = 16  # files on their way: most of the time is spent on waiting for an answer
+AT_ONCE = 4  # things on their way: libraries hold a good deal of each in memory
 MARK = "part.json"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -62,6 +64,8 @@ class Exchange:
 
     def bring(self, file: Path, name: str) -> None:
         fs, root = self._opened
+        with reading(file):  # else it would be the storage that is to blame
+            file.open("rb").close()
         with _told(self.url):
             _make_folder(fs, f"{root}/{name}".rpartition("/")[0])
             fs.put_file(str(file), f"{root}/{name}")
@@ -98,15 +102,20 @@ class Exchange:
         """Two may bring the same part at once: they bring the same bytes."""
         place = f"parts/{part.name}/{part.hash}"
         if not self.has(f"{place}/{MARK}"):
-            for file in sorted(part.folder.iterdir(), key=lambda file: file.name == MARK):
-                self.bring(file, f"{place}/{file.name}")
+            self.each(
+                lambda file: self.bring(file, f"{place}/{file.name}"),
+                [file for file in part.folder.iterdir() if file.name != MARK],
+            )
+            self.bring(part.folder / MARK, f"{place}/{MARK}")
 
-    def fetch_part(self, store: Store, name: str, hash: str) -> Part:
-        """The part in a store of this machine."""
+    def fetch_part(self, store: Store, name: str, hash: str, of: str = "") -> Part:
+        """The part in a store of this machine; only the files whose names begin with `of`."""
 
         def write(folder: Path) -> dict[str, JSON]:
-            for file in self.names(f"parts/{name}/{hash}"):
-                self.fetch(file, folder / file.rpartition("/")[2])
+            files = {file.rpartition("/")[2]: file for file in self.names(f"parts/{name}/{hash}")}
+            for file, there in files.items():
+                if file.startswith((of, MARK)):
+                    self.fetch(there, folder / file)
             facts: dict[str, JSON] = json.loads((folder / MARK).read_text())
             return facts
 
@@ -143,26 +152,54 @@ class Mirror(Store):
 
 
 @contextmanager
-def begun(url: str) -> Iterator[Exchange]:
-    """A folder below MEETLAT_EXCHANGE for one refresh. What refreshes left there that were killed is removed first."""
-    if "://" not in url or "@" in urlsplit(url).netloc:
+def begun(settings: Settings) -> Iterator[Exchange]:
+    """A folder below MEETLAT_EXCHANGE for one refresh. Raises MeetlatError if it cannot be used."""
+    url = settings.exchange or ""
+    if not _is_address(url):
         raise MeetlatError(
-            "MEETLAT_EXCHANGE must be an address such as s3://bucket/folder, without a user and a password; give these "
-            "in the configuration of fsspec, or in the variables that its library for the storage reads."
+            "MEETLAT_EXCHANGE must be an address such as s3://bucket/folder, without a password; give that in the "
+            "configuration of fsspec, or in the variables that its library for the storage reads."
         )
-    fs, root = _opened(url)
-    with _told(url):
-        _make_folder(fs, root)
-        with suppress(FileNotFoundError):  # an object store knows no empty folder
-            for left in fs.ls(root, detail=False):
-                if RUN.fullmatch(left.rstrip("/").rpartition("/")[2]):
-                    fs.rm(left, recursive=True)
+    if sentences := left(settings):  # the note has room for one
+        raise MeetlatError(sentences[0])
     exchange = Exchange(f"{url.rstrip('/')}/meetlat-{uuid.uuid4().hex}")
+    with writing(settings.state):
+        _note(settings).write_text(exchange.url)
+        flush(_note(settings))
     try:
         yield exchange
     finally:
-        with suppress(Exception):  # what stays goes when the next one begins
-            fs.rm(f"{root}/{exchange.url.rpartition('/')[2]}", recursive=True)
+        left(settings)  # what cannot be removed now, is tried again when the refresh ends
+
+
+def left(settings: Settings) -> list[str]:
+    """Remove what a refresh left in an exchange; a sentence if that cannot be done."""
+    try:
+        url = _note(settings).read_text()
+    except FileNotFoundError:
+        return []
+    try:
+        fs, root = _opened(url)
+        with _told(url), suppress(FileNotFoundError):
+            fs.rm(root, recursive=True)
+    except MeetlatError:
+        return [
+            f"{url} may still hold exports that Spark was given, and cannot be reached or emptied. Give this machine "
+            f"the right to it; or remove that folder there, and then the file {_note(settings)}."
+        ]
+    _note(settings).unlink()
+    return []
+
+
+def _note(settings: Settings) -> Path:
+    return settings.state / "exchange"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return "://" in url and urlsplit(url).password is None
+    except ValueError:
+        return False
 
 
 def _opened(url: str) -> tuple[Any, str]:
@@ -198,17 +235,17 @@ def _told(url: str) -> Iterator[None]:
 
 @functools.cache
 def room() -> Path:
-    """A folder of this process's own. What those left there that are gone is removed."""
+    """A folder of this process's own, locked as long as it lives. What processes left that are gone is removed."""
     all_ = Path(tempfile.gettempdir()) / f"meetlat-{os.geteuid()}"
     all_.mkdir(mode=0o700, exist_ok=True)
-    if all_.stat().st_uid != os.geteuid():
-        raise MeetlatError(f"{all_} belongs to another user; remove it, or set TMPDIR of the executors.")
-    own = all_ / str(os.getpid())
-    for left in all_.iterdir():
-        try:
-            os.kill(int(left.name), 0)
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-    shutil.rmtree(own, ignore_errors=True)  # of one that had the same number
-    own.mkdir()
+    found = all_.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise MeetlatError(f"{all_} is another user's, or no folder; remove it, or set TMPDIR of the executors.")
+    for lock in all_.glob("*/lock"):
+        with suppress(OSError), lock.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    own = Path(tempfile.mkdtemp(dir=all_))
+    fcntl.flock(os.open(own / ".lock", os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)  # as long as the process lives
+    (own / ".lock").rename(own / "lock")  # seen by others only now
     return own

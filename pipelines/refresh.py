@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipelines import contracts, deliveries, erasure, history, plan
+from pipelines import contracts, deliveries, erasure, exchange, history, plan
 from pipelines.errors import MeetlatError, writing
 from pipelines.parts import JSON, Store, digest
 from pipelines.plan import Build, Report
@@ -56,7 +56,7 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
     current = plan.manifest(settings)
     if not full and inputs.stand(current):
         reissued = tidy(settings) if history.before_erasure(settings) else []  # what a kill kept from being done
-        trouble = inputs.stopped + _refusals(current) + erasure.still_served(settings)
+        trouble = inputs.stopped + _refusals(current) + erasure.still_served(settings) + exchange.left(settings)
         status = WITHOUT_SOME if trouble else WELL
         seconds = {"look": time.perf_counter() - clock}
         return Outcome(status, current["release_id"], trouble=trouble, seconds=seconds, reissued=reissued)
@@ -78,7 +78,7 @@ def _run(settings: Settings, report: Report, full: bool, on_spark: bool = False)
         build.store.clean()  # of a file that was begun for nothing
     ended = time.perf_counter()
     reissued = tidy(settings)
-    trouble = troubles(build) + erasure.still_served(settings)
+    trouble = troubles(build) + erasure.still_served(settings) + exchange.left(settings)
     seconds = {"look": looked - clock, **build.stages()}
     seconds["orchestrate"] = ended - clock - sum(seconds.values())
     assert build.published is not None

@@ -77,7 +77,7 @@ def make(build: Build) -> None:
             if not opened:
                 build.report("starting Spark")
                 if build.settings.exchange:
-                    shared = stack.enter_context(exchange.begun(build.settings.exchange))
+                    shared = stack.enter_context(exchange.begun(build.settings))
                 opened.append(stack.enter_context(_session(build.settings)))
                 _run(build, opened[0], shared, "look", [], {})
             return opened[0]
@@ -101,7 +101,11 @@ def make(build: Build) -> None:
 
 def _shares(keys: Tasks, session: Callable[[], Any]) -> Tasks:
     """The shares of those deliveries for which all others would wait if a single task judged them."""
-    divided = [(s, d, n) for s, d in keys if d.refused is None and (n := staging.n_shares(d, s.contract)) > 1]
+    divided = []
+    for source, delivery in keys:
+        with suppress(FileNotFoundError):  # what is gone meanwhile is refused later
+            if delivery.refused is None and (n := staging.n_shares(delivery, source.contract)) > 1:
+                divided.append((source, delivery, n))
     if not divided:
         return []
     at_once = len(session().range(1 << 10).mapInArrow(_one, "n bigint").collect())
@@ -110,7 +114,7 @@ def _shares(keys: Tasks, session: Callable[[], Any]) -> Tasks:
 
 
 def _one(batches: Iterator[Any]) -> Iterator[Any]:
-    """A row of each task of a range that Spark divides as it likes: into as many as it does at once."""
+    """A row of each task of a range that Spark divides as it likes: into as many as it has cores, if nothing is set."""
     import pyarrow as pa
 
     for _ in batches:
@@ -134,7 +138,7 @@ def _run(build: Build, spark: Any, shared: Exchange | None, step: Step, todo: Ta
     tasks = [(source.name, places[delivery.path], *share) for source, delivery, *share in todo]
     job = Job(
         step,
-        replace(inputs, key=b"", erased={}),
+        replace(inputs, key=b"", erased={}, settings=replace(inputs.settings, notify=None)),  # nor a password
         lists,
         tasks,
         privacy.fingerprint(inputs.key),
@@ -197,7 +201,11 @@ def _beside_parts(build: Build, content: bytes) -> Iterator[str]:
 def _bring(build: Build, shared: Exchange, step: Step, todo: Tasks, lists: Lists) -> None:
     """Bring what a step reads, as far as it is not there."""
     if step in READS:
-        shared.each(shared.bring_delivery, {delivery.sha256: delivery for _, delivery, *_ in todo}.values())
+        for delivery in {
+            delivery.sha256: delivery for _, delivery, *_ in todo
+        }.values():  # one at a time: they are large
+            with suppress(FileNotFoundError):  # what is gone meanwhile is refused later
+                shared.bring_delivery(delivery)
     else:
         parts = [build.staged(source, delivery) for source, delivery in todo]
         parts += [lists[name] for name in {source.name for source, _ in todo}]
@@ -358,6 +366,8 @@ def _do(file: str, number: int, cpus: int) -> str | None:
     with ExitStack() as stack:
         build = Build(inputs, superseded=job.superseded)
         if shared is not None:
+            if job.step in READS and not shared.has(f"raw/{delivery.sha256}"):
+                return LEFT
             build, delivery = stack.enter_context(_fetched(shared, job, inputs, source, delivery))
         elif job.step in READS and not delivery.path.exists():
             raise MeetlatError(f"{delivery.path} is not there; MEETLAT_RAW must be storage that all machines share.")
@@ -374,7 +384,9 @@ def _fetched(
     with writing(own), _emptied(own):
         store = Mirror(own / "parts", shared)
         lists = job.superseded.get(source.name)
-        known = {} if lists is None else {source.name: store.find(lists.name, lists.hash)}
+        known: dict[str, Part | None] = {}
+        if lists is not None:
+            known[source.name] = shared.fetch_part(store.here, lists.name, lists.hash, f"{delivery.id}.")
         if job.step in READS:
             (own / "raw").mkdir()
             delivery = replace(delivery, path=shared.fetch_delivery(delivery, own / "raw"))
@@ -419,6 +431,6 @@ def _stamp() -> JSON:
     """What must be the same on all machines for the same bytes, and for this file to be understood."""
     return {
         "python": sys.version_info[:2],
-        "code": plan.code(*plan.RELEASE_CODE, "spark"),
+        "code": plan.code(*plan.RELEASE_CODE, "parts", "exchange", "spark"),
         "versions": plan.versions(plan.RELEASE_LIBRARIES),
     }

@@ -83,7 +83,7 @@ def n_shares(delivery: Delivery, contract: Contract) -> int:
     """Into how many shares a delivery can be divided; 1 if only as a whole. The same on every machine."""
     if not isinstance(contract.at(delivery.order).format, Delimited | Qualtrics):
         return 1
-    size = _stat(delivery).st_size * (PACKS if delivery.path.suffix in PACKED else 1)
+    size = _stat(delivery).st_size * (PACKS if delivery.path.suffix.lower() in PACKED else 1)
     return min(MOST_SHARES, max(1, -(-size // SHARE)))
 
 

@@ -2,16 +2,27 @@
 
 import os
 import subprocess
-import tempfile
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
+from conftest import Place, lines
 
-from pipelines import exchange
+from pipelines import exchange, settings
 from pipelines.deliveries import Delivery
 from pipelines.errors import MeetlatError
 from pipelines.exchange import Mirror
 from pipelines.parts import JSON, Store
+
+
+def with_exchange(place: Path, url: str | None = None) -> settings.Settings:
+    (place / "state").mkdir(exist_ok=True)
+    url = (place / "exchange").as_uri() if url is None else url
+    return replace(settings.load(), state=place / "state", exchange=url)
 
 
 def write(folder: Path) -> dict[str, JSON]:
@@ -24,7 +35,7 @@ def never(folder: Path) -> dict[str, JSON]:
 
 
 def test_a_part_goes_from_one_machine_to_the_other(tmp_path: Path) -> None:
-    with exchange.begun((tmp_path / "exchange").as_uri()) as shared:
+    with exchange.begun(with_exchange(tmp_path)) as shared:
         one, two = (Mirror(tmp_path / name, shared) for name in ("one", "two"))
         assert one.find("staged.survey", "0" * 32) is None and shared.parts() == []
         made = one.make("staged.survey", "0" * 32, write)
@@ -39,7 +50,7 @@ def test_a_part_goes_from_one_machine_to_the_other(tmp_path: Path) -> None:
 
 
 def test_a_part_is_there_when_it_is_whole(tmp_path: Path) -> None:
-    with exchange.begun((tmp_path / "exchange").as_uri()) as shared:
+    with exchange.begun(with_exchange(tmp_path)) as shared:
         made = Store(tmp_path / "one").make("staged.survey", "0" * 32, write)
         shared.bring(made.file(), "parts/staged.survey/" + "0" * 32 + "/data.parquet")  # and is killed
         two = Mirror(tmp_path / "two", shared)
@@ -52,7 +63,7 @@ def test_copies_of_a_delivery_cannot_be_told_apart(tmp_path: Path) -> None:
     raw = tmp_path / "answers.csv"
     raw.write_text("a;b\n")
     delivery = Delivery("survey", raw, "0" * 64, "1")
-    with exchange.begun((tmp_path / "exchange").as_uri()) as shared:
+    with exchange.begun(with_exchange(tmp_path)) as shared:
         shared.bring_delivery(delivery)
         found = []
         for name in ("one", "two"):
@@ -64,31 +75,64 @@ def test_copies_of_a_delivery_cannot_be_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_refresh_left_goes(tmp_path: Path) -> None:
-    left, other = tmp_path / ("meetlat-" + "a" * 32), tmp_path / "meetlat-of-somebody"
-    for folder in (left, other):
-        (folder / "raw").mkdir(parents=True)
-        (folder / "raw" / "1").write_text("a name")
-    with exchange.begun(tmp_path.as_uri()):
-        assert not left.exists() and (other / "raw" / "1").exists()
+    here = with_exchange(tmp_path)
+    other = tmp_path / "exchange" / "meetlat-of-somebody"
+    other.mkdir(parents=True)
+    with exchange.begun(here) as shared:
+        raw = Path(url2pathname(urlsplit(shared.url).path)) / "raw"
+        raw.mkdir(parents=True)
+        (raw / "1").write_text("a name")
+        note = (tmp_path / "state" / "exchange").read_text()
+    assert note == shared.url and not raw.exists() and not (tmp_path / "state" / "exchange").exists()
+    raw.mkdir(parents=True)  # as if it had been killed
+    (tmp_path / "state" / "exchange").write_text(note)
+    assert exchange.left(replace(here, exchange=None)) == []
+    assert not raw.parent.exists() and other.exists() and not (tmp_path / "state" / "exchange").exists()
 
 
-@pytest.mark.parametrize("url", ["/mnt/exchange", "bucket", "ftp://me:secret@host/folder", "nothing://host/folder"])
-def test_what_is_no_storage_is_said_in_a_sentence(url: str) -> None:
-    with pytest.raises(MeetlatError, match="MEETLAT_EXCHANGE must be") as said, exchange.begun(url):
-        pass
+def test_what_cannot_be_removed_is_told_until_it_can(published: Place) -> None:
+    """Also in nights without Spark, and where nothing is new."""
+    (published.state / "exchange").write_text("nothing://bucket/meetlat-1")
+    for _ in range(2):
+        (sentence,) = lines(published.refresh(status=3))
+        assert "nothing://bucket/meetlat-1 may still hold exports" in sentence
+        assert str(published.state / "exchange") in sentence
+    (published.state / "exchange").write_text((published.root / "gone").as_uri())
+    assert not published.refresh().stderr and not (published.state / "exchange").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["/mnt/exchange", "bucket", "s3://[bucket]/x", "ftp://me:secret@host/folder", "nothing://host/folder"]
+)
+def test_what_is_no_storage_is_said_in_a_sentence(tmp_path: Path, url: str) -> None:
+    here = with_exchange(tmp_path, url)
+    with pytest.raises(MeetlatError, match="MEETLAT_EXCHANGE must be") as said, exchange.begun(here) as shared:
+        shared.write("look", b"")
     assert "secret" not in str(said.value)
 
 
-def test_what_a_killed_executor_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    exchange.room.cache_clear()
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    everyone = tmp_path / f"meetlat-{os.geteuid()}"
-    for pid in (ended.pid, os.getppid(), os.getpid()):
-        (everyone / str(pid)).mkdir(parents=True)
-        (everyone / str(pid) / "export.csv").write_text("a name")
-    own = exchange.room()
-    exchange.room.cache_clear()
-    assert own == everyone / str(os.getpid()) and not list(own.iterdir())
-    assert not (everyone / str(ended.pid)).exists() and (everyone / str(os.getppid()) / "export.csv").exists()
+def test_what_a_killed_executor_left_goes(tmp_path: Path) -> None:
+    """And nothing of those that live."""
+    say = "from pipelines import exchange; print(exchange.room(), flush=True); input()"
+    rooms = []
+    with ExitStack() as stack:
+        living = []
+        for _ in range(2):
+            command = [sys.executable, "-c", say]
+            env = os.environ | {"TMPDIR": str(tmp_path)}
+            one = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(one)
+            stack.callback(one.kill)
+            assert one.stdout is not None
+            rooms.append(Path(one.stdout.readline().strip()))
+            (rooms[-1] / "export.csv").write_text("a name")
+            living.append(one)
+        assert all((room / "export.csv").exists() for room in rooms)
+        living[0].kill()
+        living[0].wait()
+        env = os.environ | {"TMPDIR": str(tmp_path)}
+        third = subprocess.run(
+            [sys.executable, "-c", say], env=env, input="\n", capture_output=True, text=True, check=True
+        )
+        assert not rooms[0].exists() and (rooms[1] / "export.csv").exists()
+        assert Path(third.stdout.strip()).parent == rooms[1].parent == tmp_path / f"meetlat-{os.geteuid()}"

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import CUSTOMERS, KEY, QUARTER, Place, Ran, lines, read_quarter, write_quarter
 
-from pipelines import exchange, spark
+from pipelines import spark
 from pipelines.readers.text import PIECE
 
 pyspark = pytest.mark.spark
@@ -311,10 +311,11 @@ def test_machines_that_share_no_folder_use_an_object_store(
         bucket = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
         bucket.mkdir("bucket")
         bucket.pipe_file("bucket/here/other", b"of somebody else")
-        bucket.pipe_file(f"bucket/here/meetlat-{'0' * 32}/raw/1", b"of a refresh that was killed")
-        with exchange.begun("s3://bucket/where/nothing/was") as shared:
-            assert shared.parts() == []
+        bucket.pipe_file("bucket/gone/meetlat-1/raw/1", b"of a refresh that was killed")
+        (place.state / "exchange").write_text("s3://bucket/gone/meetlat-1")
         own = {"MEETLAT_EXCHANGE": "s3://bucket/here/"} | store
+        place.meetlat("status")  # looks only
+        assert bucket.exists("bucket/gone/meetlat-1/raw/1")
         with running(
             tmp_path / "cluster", without(place.root), store | {"MEETLAT_KEY": KEY, "TMPDIR": str(left)}
         ) as cluster:

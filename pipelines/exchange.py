@@ -13,6 +13,7 @@ import fcntl
 import functools
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -25,13 +26,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipelines import history
 from pipelines.deliveries import Delivery
 from pipelines.errors import MeetlatError, reading, writing
-from pipelines.parts import JSON, Part, Store, flush
+from pipelines.parts import JSON, Part, Store
 from pipelines.settings import Settings
 
 AT_ONCE = 4  # things on their way: libraries hold a good deal of each in memory
 MARK = "part.json"
+OF_A_REFRESH = re.compile(r"[a-z0-9+.-]+://.+/meetlat-[0-9a-f]{32}")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -164,8 +167,7 @@ def begun(settings: Settings) -> Iterator[Exchange]:
         raise MeetlatError(sentences[0])
     exchange = Exchange(f"{url.rstrip('/')}/meetlat-{uuid.uuid4().hex}")
     with writing(settings.state):
-        _note(settings).write_text(exchange.url)
-        flush(_note(settings))
+        history.write_aside(_note(settings), exchange.url, 0o600)
     try:
         yield exchange
     finally:
@@ -179,10 +181,12 @@ def left(settings: Settings) -> list[str]:
     except FileNotFoundError:
         return []
     try:
+        if not OF_A_REFRESH.fullmatch(url):  # nobody knows what would be removed
+            raise MeetlatError(url)
         fs, root = _opened(url)
         with _told(url), suppress(FileNotFoundError):
             fs.rm(root, recursive=True)
-    except MeetlatError:
+    except (MeetlatError, OSError):
         return [
             f"{url} may still hold exports that Spark was given, and cannot be reached or emptied. Give this machine "
             f"the right to it; or remove that folder there, and then the file {_note(settings)}."
@@ -197,7 +201,8 @@ def _note(settings: Settings) -> Path:
 
 def _is_address(url: str) -> bool:
     try:
-        return "://" in url and urlsplit(url).password is None
+        asked = urlsplit(url)
+        return "://" in url and bool(asked.netloc + asked.path.strip("/")) and asked.password is None
     except ValueError:
         return False
 

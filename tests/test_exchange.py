@@ -92,17 +92,28 @@ def test_what_a_killed_refresh_left_goes(tmp_path: Path) -> None:
 
 def test_what_cannot_be_removed_is_told_until_it_can(published: Place) -> None:
     """Also in nights without Spark, and where nothing is new."""
-    (published.state / "exchange").write_text("nothing://bucket/meetlat-1")
+    url = "nothing://bucket/meetlat-" + "1" * 32
+    (published.state / "exchange").write_text(url)
     for _ in range(2):
         (sentence,) = lines(published.refresh(status=3))
-        assert "nothing://bucket/meetlat-1 may still hold exports" in sentence
+        assert f"{url} may still hold exports" in sentence
         assert str(published.state / "exchange") in sentence
-    (published.state / "exchange").write_text((published.root / "gone").as_uri())
+    (published.state / "exchange").write_text((published.root / f"meetlat-{'1' * 32}").as_uri())
     assert not published.refresh().stderr and not (published.state / "exchange").exists()
 
 
+@pytest.mark.parametrize("said", ["", "{}", "file://{}", "{}/meetlat-" + "1" * 32])
+def test_nothing_else_is_ever_removed(tmp_path: Path, said: str) -> None:
+    here = with_exchange(tmp_path)
+    (tmp_path / "state" / "exchange").write_text(said.format(tmp_path / "mine"))
+    (tmp_path / "mine").mkdir()
+    (sentence,) = exchange.left(here)
+    assert "may still hold" in sentence and (tmp_path / "mine").exists() and (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize(
-    "url", ["/mnt/exchange", "bucket", "s3://[bucket]/x", "ftp://me:secret@host/folder", "nothing://host/folder"]
+    "url",
+    ["/mnt/exchange", "s3://", "bucket", "s3://[bucket]/x", "ftp://me:secret@host/folder", "nothing://host/folder"],
 )
 def test_what_is_no_storage_is_said_in_a_sentence(tmp_path: Path, url: str) -> None:
     here = with_exchange(tmp_path, url)

@@ -311,11 +311,12 @@ def test_machines_that_share_no_folder_use_an_object_store(
         bucket = s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
         bucket.mkdir("bucket")
         bucket.pipe_file("bucket/here/other", b"of somebody else")
-        bucket.pipe_file("bucket/gone/meetlat-1/raw/1", b"of a refresh that was killed")
-        (place.state / "exchange").write_text("s3://bucket/gone/meetlat-1")
+        killed = "bucket/gone/meetlat-" + "1" * 32
+        bucket.pipe_file(f"{killed}/raw/1", b"of a refresh that was killed")
+        (place.state / "exchange").write_text(f"s3://{killed}")
         own = {"MEETLAT_EXCHANGE": "s3://bucket/here/"} | store
         place.meetlat("status")  # looks only
-        assert bucket.exists("bucket/gone/meetlat-1/raw/1")
+        assert bucket.exists(f"{killed}/raw/1")
         with running(
             tmp_path / "cluster", without(place.root), store | {"MEETLAT_KEY": KEY, "TMPDIR": str(left)}
         ) as cluster:

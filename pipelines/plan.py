@@ -471,20 +471,10 @@ class Build:
 
         def write(folder: Path) -> dict[str, JSON]:
             self.report(f"staging {delivery.source}/{delivery.path.name}")
-            erased = self.inputs.erased.get(source.name, staging.NOBODY)
             of = staging.n_shares(delivery, source.contract)
             found = [self.store.find(*self._share(source, delivery, first, of)) for first in range(of if of > 1 else 0)]
             shares = [share for share in found if share is not None]
-            return staging.stage(
-                self.settings,
-                delivery,
-                source.contract,
-                source.measures,
-                self.inputs.key,
-                folder,
-                erased,
-                shares if len(shares) == of else (),
-            )
+            return self._staging(staging.stage, source, delivery, folder, shares=shares if len(shares) == of else ())
 
         try:
             why = f"{delivery.path.name} is not staged yet"
@@ -508,23 +498,22 @@ class Build:
         from pipelines import staging
 
         def write(folder: Path) -> dict[str, JSON]:
-            erased = self.inputs.erased.get(source.name, staging.NOBODY)
-            return staging.judge_share(
-                self.settings,
-                delivery,
-                source.contract,
-                source.measures,
-                self.inputs.key,
-                folder,
-                erased,
-                first=first,
-                of=of,
-            )
+            return self._staging(staging.judge_share, source, delivery, folder, first=first, of=of)
 
         try:
             self._make(*self._share(source, delivery, first, of), write)
         except (FileNotFoundError, DeliveryRefused) as refused:
             self.refused[delivery.path] = str(refused)
+
+    def _staging(
+        self, do: Callable[..., dict[str, JSON]], source: Source, delivery: Delivery, folder: Path, **more: Any
+    ) -> dict[str, JSON]:
+        """Call a function of `staging` for a delivery."""
+        from pipelines import staging
+
+        erased = self.inputs.erased.get(source.name, staging.NOBODY)
+        key = self.inputs.key
+        return do(self.settings, delivery, source.contract, source.measures, key, folder, erased, **more)
 
     def _share(self, source: Source, delivery: Delivery, first: int, of: int) -> tuple[str, str]:
         """Name and hash of the part."""
